@@ -1,0 +1,332 @@
+"""Running queries and mutations: where, how often, and until when.
+
+*Where.* A function runs on the event loop until a run of it takes longer than `INLINE_SECONDS`.
+That run is interrupted, thrown away and repeated in a worker thread, and so are the following ones,
+until they have been quick again for a while. A function declared `slow` starts in a thread.
+
+*How often.* A mutation begins on the newest applied state. On the event loop nothing else happens
+between its begin and its commit, so it cannot conflict. In a thread it can: then it is run again on
+the newer state with the same seed, and after a few tries while all other mutations wait. So
+contention inside one process never fails a mutation.
+
+*Until when.* `limits.run_seconds`, kept by the meter at each `ctx.db` call and by the watchdog
+everywhere else. Whatever a run saw is told to nobody before it is durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import count
+from random import Random
+
+from reactor.data.values import Value
+from reactor.engine.commit_log import Conflict
+from reactor.engine.database import Database
+from reactor.engine.limits import Meter, TransactionLimits
+from reactor.engine.outcome import Evaluation, Outcome
+from reactor.engine.transaction import Transaction
+from reactor.errors import LimitExceeded, Overloaded
+from reactor.functions import session_requests
+from reactor.functions.context import Determinism
+from reactor.functions.deadline import Interrupted, Watchdog
+from reactor.functions.execution import Caller, Execution
+from reactor.functions.failures import describe_failure, request_id
+from reactor.functions.limits import Limits
+from reactor.functions.loader import LoadedApp
+from reactor.functions.mutation_gate import MutationGate
+from reactor.functions.registry import FunctionKind
+from reactor.functions.session_requests import SessionRequest
+from reactor.identity import Identity
+from reactor.live.live_query import QueryCall
+from reactor.runtime import seeded
+from reactor.types import Timestamp
+
+#: A function that holds the event loop longer than this moves to a worker thread.
+INLINE_SECONDS = 0.05
+
+_OPTIMISTIC_TRIES = 3
+_WORKERS = 4
+_QUICK_RUNS_TO_RETURN = 20
+_GRACE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionLog:
+    """What one call did, for the developer's console. `error` is set if it failed."""
+
+    kind: FunctionKind
+    path: str
+    seconds: float
+    log_lines: tuple[str, ...]
+    error: BaseException | None
+
+
+class Runner:
+    """Runs the functions of one app over one database."""
+
+    def __init__(self, database: Database, app: LoadedApp, *, redact: bool) -> None:
+        self.app = app
+        self.redact = redact
+        self.echo = True
+        self.on_log: Callable[[FunctionLog], None] | None = None
+        self._database = database
+        self.clock = database.clock
+        self._watchdog = Watchdog(database.clock)
+        self._threads = ThreadPoolExecutor(_WORKERS, thread_name_prefix="reactor-function")
+        self._gate = MutationGate()
+        # Paths that have proved slow, with the number of quick runs since.
+        self._slow: dict[str, int] = {}
+
+    def start(self) -> None:
+        self._watchdog.start()
+
+    def stop(self) -> None:
+        self._watchdog.stop()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def caller(self, identity: Identity, internal: bool, request: SessionRequest | None) -> Caller:
+        """Who asked, with the request id that failures are told under."""
+        session, number = request if request is not None else (None, None)
+        number_text = request_id(session, number, self._database.entropy.bytes(8))
+        return Caller(identity, internal, number_text, self.redact)
+
+    # -- queries ---------------------------------------------------------------------------------
+
+    async def evaluate_query(
+        self, call: QueryCall, ts: Timestamp, *, internal: bool = False
+    ) -> Evaluation:
+        """Run a query at the durable timestamp `ts` (which the caller holds)."""
+        app = self.app
+        seed = self._database.entropy.bytes(16)
+        caller = self.caller(call.identity, internal or call.identity.is_admin, None)
+
+        def attempt(deadline: _Deadline) -> tuple[Execution, Outcome]:
+            meter = Meter(_transaction_limits(deadline.limits), deadline.check)
+            transaction = self._database.begin_query(meter, at=ts)
+            determinism = Determinism(self.clock.now_ns(), seed)
+            execution = self._execution(app, transaction, caller, determinism, call.journal)
+            deadline.execution = execution
+            value, error = execution.run(call.path, call.args, FunctionKind.QUERY)
+            return execution, Outcome.of(
+                ts,
+                value=value,
+                error=error,
+                log_lines=execution.log_lines,
+                journal=execution.page.current,
+            )
+
+        started = self.clock.monotonic_seconds()
+        self._database.hold(ts)
+        try:
+            execution, outcome = await self._run(app, call.path, attempt)
+        except _TimedOut as timeout:
+            execution, outcome = self._timed_out(timeout, call.path, caller, ts)
+        finally:
+            self._database.release(ts)
+        seconds = self.clock.monotonic_seconds() - started
+        self._log_run(FunctionKind.QUERY, call.path, seconds, execution)
+        return Evaluation(
+            outcome,
+            execution.transaction.reads(),
+            execution.auth.observed,
+            execution.determinism.observed,
+            seconds,
+        )
+
+    # -- mutations -------------------------------------------------------------------------------
+
+    async def run_mutation(
+        self,
+        path: str,
+        args: dict[str, Value],
+        identity: Identity,
+        *,
+        internal: bool = False,
+        request: SessionRequest | None = None,
+    ) -> Outcome:
+        """Run a mutation until it commits or fails; returns when its outcome is durable."""
+        app = self.app
+        seed = self._database.entropy.bytes(16)
+        now_ns = self.clock.now_ns()
+        caller = self.caller(identity, internal or identity.is_admin, request)
+
+        def attempt(deadline: _Deadline) -> tuple[Execution, Outcome]:
+            meter = Meter(_transaction_limits(deadline.limits), deadline.check)
+            transaction = self._database.begin_mutation(meter, seed=seed)
+            execution = self._execution(app, transaction, caller, Determinism(now_ns, seed))
+            deadline.execution = execution
+            if request is not None:
+                known = session_requests.recorded(transaction, request)
+                if known is not None:
+                    return execution, known
+            value, error = execution.run(path, args, FunctionKind.MUTATION)
+            if error is not None:
+                transaction.rollback(0)
+            elif request is not None and value is not None:
+                session_requests.record(transaction, request, value, execution.log_lines)
+            outcome = Outcome.of(
+                transaction.begin_ts, value=value, error=error, log_lines=execution.log_lines
+            )
+            return execution, outcome
+
+        started = self.clock.monotonic_seconds()
+        try:
+            execution, outcome = await self._until_committed(app, path, attempt)
+        except _TimedOut as timeout:
+            ts = self._database.durable
+            execution, outcome = self._timed_out(timeout, path, caller, ts)
+        seconds = self.clock.monotonic_seconds() - started
+        self._log_run(FunctionKind.MUTATION, path, seconds, execution)
+        await self._database.wait_durable(outcome.ts)
+        return outcome
+
+    async def _until_committed(
+        self, app: LoadedApp, path: str, attempt: _Attempt
+    ) -> tuple[Execution, Outcome]:
+        for tries in count(1):
+            alone = tries > _OPTIMISTIC_TRIES
+            async with self._gate.entered(alone=alone):
+                # Held so that the log still knows what was committed since, when it is validated.
+                held = self._database.durable
+                self._database.hold(held)
+                try:
+                    execution, outcome = await self._run(app, path, attempt)
+                    if not alone:
+                        await self._gate.passed()
+                    committed = self._database.commit(execution.transaction)
+                finally:
+                    self._database.release(held)
+            if isinstance(committed, Conflict):
+                continue
+            if outcome.error is not None or committed <= outcome.ts:
+                return execution, outcome
+            return execution, Outcome.of(
+                committed, value=outcome.value, log_lines=outcome.log_lines
+            )
+        raise AssertionError("a mutation that runs alone does not conflict")
+
+    # -- one run ---------------------------------------------------------------------------------
+
+    def _execution(
+        self,
+        app: LoadedApp,
+        transaction: Transaction,
+        caller: Caller,
+        determinism: Determinism,
+        journal: str | None = None,
+    ) -> Execution:
+        return Execution(
+            app, transaction, self._database.tables, caller, determinism,
+            journal=journal, echo=self.echo,
+        )  # fmt: skip
+
+    async def _run(self, app: LoadedApp, path: str, attempt: _Attempt) -> tuple[Execution, Outcome]:
+        """Run on the event loop if the function is known to be quick, else in a thread."""
+        spec = app.registry.find(path)
+        limits = spec.limits if spec is not None else app.settings.limits
+        key = spec.path if spec is not None else path
+        if key not in self._slow and not (spec is not None and spec.slow):
+            seconds = min(INLINE_SECONDS, limits.run_seconds)
+            try:
+                return self._watchdog.run(seconds, lambda: attempt(_Deadline(limits, None)))
+            except Interrupted:
+                if spec is not None:
+                    self._slow[key] = 0
+        started = self.clock.monotonic_seconds()
+        result = await self._in_thread(key, limits, attempt)
+        self._notice_speed(key, self.clock.monotonic_seconds() - started)
+        return result
+
+    async def _in_thread(
+        self, path: str, limits: Limits, attempt: _Attempt
+    ) -> tuple[Execution, Outcome]:
+        ends = self.clock.monotonic_seconds() + limits.run_seconds
+        deadline = _Deadline(limits, lambda: self.clock.monotonic_seconds() > ends)
+
+        def work() -> tuple[Execution, Outcome]:
+            try:
+                return self._watchdog.run(limits.run_seconds, lambda: attempt(deadline))
+            except Interrupted:
+                raise _TimedOut(path, deadline) from None
+
+        running = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        try:
+            # The watchdog can't interrupt a C call; then the caller is answered all the same.
+            async with asyncio.timeout(limits.run_seconds + _GRACE_SECONDS):
+                return await running
+        except TimeoutError:
+            raise _TimedOut(path, deadline) from None
+
+    def _notice_speed(self, path: str, seconds: float) -> None:
+        if path not in self._slow:
+            return
+        self._slow[path] = self._slow[path] + 1 if seconds < INLINE_SECONDS / 5 else 0
+        if self._slow[path] >= _QUICK_RUNS_TO_RETURN:
+            del self._slow[path]
+
+    def _timed_out(
+        self, timeout: _TimedOut, path: str, caller: Caller, ts: Timestamp
+    ) -> tuple[Execution, Outcome]:
+        """The failure of a run that was stopped; it depends on what the run had read until then."""
+        execution = timeout.execution
+        execution.error = LimitExceeded(timeout.message)
+        failure = describe_failure(
+            execution.error, path=path, request=caller.request, redact=caller.redact,
+            folder=self.app.folder,
+        )  # fmt: skip
+        return execution, Outcome.of(ts, error=failure)
+
+    def _log_run(self, kind: FunctionKind, path: str, seconds: float, execution: Execution) -> None:
+        self.log(FunctionLog(kind, path, seconds, execution.sink.lines, execution.error))
+
+    def log(self, entry: FunctionLog) -> None:
+        if self.on_log is not None:
+            self.on_log(entry)
+
+    def new_random(self) -> Random:
+        """A generator for one action."""
+        return seeded(self._database.entropy.bytes(16))
+
+
+class _Deadline:
+    """The time that one attempt has; `check` is what the meter calls."""
+
+    __slots__ = ("_is_over", "execution", "limits")
+
+    def __init__(self, limits: Limits, is_over: Callable[[], bool] | None) -> None:
+        self.limits = limits
+        self.execution: Execution | None = None
+        self._is_over = is_over
+
+    def check(self) -> None:
+        if self._is_over is not None and self._is_over():
+            raise Interrupted
+
+
+class _TimedOut(Exception):
+    def __init__(self, path: str, deadline: _Deadline) -> None:
+        self.message = (
+            f"Function execution timed out: {path} ran longer than its limit of "
+            f"{deadline.limits.run_seconds:g} s (run_seconds). Read less, use an index, or raise "
+            "the limit with Limits(run_seconds=...) on the function or the app."
+        )
+        super().__init__(self.message)
+        if deadline.execution is None:
+            raise Overloaded(f"{path} waited too long for a free worker thread. Try again.")
+        self.execution = deadline.execution
+
+
+_Attempt = Callable[[_Deadline], tuple[Execution, Outcome]]
+
+
+def _transaction_limits(limits: Limits) -> TransactionLimits:
+    return TransactionLimits(
+        documents_read=limits.documents_read,
+        bytes_read=limits.bytes_read,
+        ranges_read=limits.ranges_read,
+        documents_written=limits.documents_written,
+        bytes_written=limits.bytes_written,
+    )
