@@ -346,22 +346,24 @@ class Application:
         the function raised: `ReactorError` with its data, else an error with the failure's text.
         """
         path = self._path_of(function)
-        outcome = await self.run_query(path, wire_arguments(args), Identity.ADMIN)
+        outcome = await self.run_query(path, wire_arguments(self.loaded, args), Identity.ADMIN)
         return python_result(self.loaded.registry.find(path), outcome)
 
     async def mutation(self, function: FunctionReference, /, **args: Any) -> Any:
         """Run a mutation in process; it is durable when this returns."""
         path = self._path_of(function)
-        outcome = await self.run_mutation(path, wire_arguments(args), Identity.ADMIN)
+        outcome = await self.run_mutation(path, wire_arguments(self.loaded, args), Identity.ADMIN)
         return python_result(self.loaded.registry.find(path), outcome)
 
     async def action(self, function: FunctionReference, /, **args: Any) -> Any:
         """Run an action in process."""
         path = self._path_of(function)
-        outcome = await self.run_action(path, wire_arguments(args), Identity.ADMIN)
+        outcome = await self.run_action(path, wire_arguments(self.loaded, args), Identity.ADMIN)
         return python_result(self.loaded.registry.find(path), outcome)
 
-    async def subscribe(self, function: FunctionReference, /, **args: Any) -> AsyncGenerator[Any, None]:
+    async def subscribe(
+        self, function: FunctionReference, /, **args: Any
+    ) -> AsyncGenerator[Any, None]:
         """The query's result now, and again whenever it changes; a failure is raised."""
         path = self._path_of(function)
         find_function(self.loaded, path, internal=True, kind=FunctionKind.QUERY)
@@ -369,7 +371,7 @@ class Application:
         client = self.open_live_client(dirty.set)
         try:
             client.set_identity(Identity.ADMIN)
-            client.add(0, path, wire_arguments(args))
+            client.add(0, path, wire_arguments(self.loaded, args))
             while True:
                 dirty.clear()
                 for _, outcome in (await client.advance()).results:

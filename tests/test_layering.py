@@ -60,6 +60,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
 
 DECLARATIONS = (
     *("__init__.py", "data/annotations.py", "data/container_validators.py"),
+    *("data/annotation_forms.py", "data/annotation_refusals.py"),
     *("data/document_loader.py", "data/model_validators.py", "data/schema.py"),
     *("data/table_schema.py", "data/tables.py", "functions/arguments.py", "functions/limits.py"),
     *("functions/pagination.py", "functions/parameters.py", "functions/query_range.py"),

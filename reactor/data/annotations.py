@@ -8,22 +8,25 @@ guessing one would come back as something else.
 from __future__ import annotations
 
 import collections.abc
-import dataclasses
-import datetime
-import decimal
-import pathlib
 import types
 import typing
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import partial
-from typing import Annotated, Any, Final, Literal, NotRequired, Required, Union, cast
+from typing import Annotated, Any, Final, Literal, Union, cast
 
 import typing_extensions
 from pydantic import MISSING, BaseModel, JsonValue, RootModel
 from pydantic.fields import FieldInfo
 
+from reactor.data.annotation_forms import (
+    QUALIFIERS,
+    constrained_class,
+    constrains,
+    typed_dict_fields,
+    without_missing,
+)
+from reactor.data.annotation_refusals import at, check_wire_name, unresolved, unsupported
 from reactor.data.model_validators import ModelV, TableV
 from reactor.data.tables import Table, TableReference
 from reactor.data.validator_base import SCALARS, plain_scalar
@@ -48,7 +51,7 @@ from reactor.data.values import UNDEFINED, Int64, Value
 from reactor.data.wire_names import WireNames
 from reactor.errors import SchemaError
 
-__all__ = ["AnnotationReader", "WireNames", "field_for", "validator_for"]
+__all__ = ["AnnotationReader", "WireNames", "field_for", "typed_dict_fields", "validator_for"]
 
 _NO_CLASS_NAMES: Final[Mapping[str, str]] = {}
 _SIMPLE: Final[Mapping[object, Validator]] = {
@@ -62,35 +65,6 @@ _SIMPLE: Final[Mapping[object, Validator]] = {
 }
 _LISTS: Final = (list, collections.abc.Sequence)
 _DICTS: Final = (dict, collections.abc.Mapping)
-_UNWRAPPED: Final = (Required, NotRequired, typing_extensions.ReadOnly, Final)
-_WAYS_OUT: Final[tuple[tuple[type, str], ...]] = (
-    (datetime.datetime, "float, milliseconds since the epoch: value.timestamp() * 1000"),
-    (datetime.date, "str: value.isoformat()"),
-    (datetime.time, "str: value.isoformat()"),
-    (datetime.timedelta, "float: value.total_seconds()"),
-    (decimal.Decimal, "str, or float if rounding does not matter"),
-    (uuid.UUID, "str"),
-    (pathlib.PurePath, "str"),
-    (bytearray, "bytes"),
-    (complex, "list[float]"),
-    (collections.abc.Set, "list[...]; or dict[str, bool] for a set of names"),
-    (tuple, "tuple[X, ...] or list[X], lists have elements of one type and any length"),
-    (RootModel, "the type inside of it"),
-    (collections.abc.Iterable, "list[...]"),
-)
-_SUPPORTED: Final = (
-    "str, float, int, bool, bytes, None, Int64, Any, Literal, unions, list, tuple[X, ...], "
-    "dict[str, X], TypedDict, pydantic models, Enum and Id[...]"
-)
-_CONSTRAINING_SETTINGS: Final = frozenset(
-    {
-        "str_max_length",
-        "str_min_length",
-        "str_strip_whitespace",
-        "str_to_lower",
-        "str_to_upper",
-    }
-)
 
 
 def validator_for(
@@ -138,7 +112,7 @@ class AnnotationReader:
         default: object = UNDEFINED,
         make_default: Callable[[], object] | None = None,
     ) -> Field:
-        annotation, optional = _without_missing(annotation)
+        annotation, optional = without_missing(annotation)
         if optional and default is UNDEFINED:
             default = MISSING
         optional = optional or default is not UNDEFINED or make_default is not None
@@ -161,7 +135,7 @@ class AnnotationReader:
             return self._union(typing.get_args(annotation), where, annotation)
         if origin is Literal:
             return self._literals(annotation, where)
-        if origin is not None and origin in _UNWRAPPED:
+        if origin is not None and origin in QUALIFIERS:
             return self.read(typing.get_args(annotation)[0], where)
         if isinstance(annotation, typing.NewType):
             return self.read(annotation.__supertype__, where)
@@ -172,7 +146,7 @@ class AnnotationReader:
         kind = annotation if origin is None else origin
         if isinstance(kind, type):
             return self._class(kind, typing.get_args(annotation), where, annotation)
-        raise _unsupported(annotation, where)
+        raise unsupported(annotation, where)
 
     def _class(
         self, kind: type, arguments: tuple[object, ...], where: str, annotation: object
@@ -181,7 +155,7 @@ class AnnotationReader:
             members = [self._literal(plain_scalar(m), where, annotation, m) for m in kind]
             return members[0] if len(members) == 1 else UnionV(tuple(members))
         if issubclass(kind, RootModel):
-            raise _unsupported(annotation, where)
+            raise unsupported(annotation, where)
         if issubclass(kind, BaseModel):
             return self.model(kind, where)
         if kind in _LISTS:
@@ -191,9 +165,9 @@ class AnnotationReader:
         if kind in _DICTS:
             keys = self.read(arguments[0], where) if arguments else StringV()
             if not isinstance(keys, (StringV, IdV)):
-                raise _unsupported(annotation, where, "dict[str, ...], keys are text")
+                raise unsupported(annotation, where, "dict[str, ...], keys are text")
             return RecordV(keys, self._argument(arguments, 1, where))
-        raise _unsupported(annotation, where)
+        raise unsupported(annotation, where)
 
     def _argument(self, arguments: tuple[object, ...], position: int, where: str) -> Validator:
         return self.read(arguments[position], where) if arguments else self._any
@@ -203,14 +177,14 @@ class AnnotationReader:
         for item in metadata:
             if isinstance(item, TableReference):
                 return self._id(item, where)
-        self.constrained = self.constrained or any(_constrains(item) for item in metadata)
+        self.constrained = self.constrained or any(constrains(item) for item in metadata)
         return self.read(inner, where)
 
     def _id(self, reference: TableReference, where: str) -> IdV:
         table = reference.table_name(self.class_names)
         if table is None:
             raise SchemaError(
-                f"{_at(where)}{reference!r} refers to no table of this app; the class must be a "
+                f"{at(where)}{reference!r} refers to no table of this app; the class must be a "
                 f'Table with a name, as in class Event(Table, name="events"). '
                 f"Known tables: {', '.join(sorted(self.class_names)) or 'none'}"
             )
@@ -218,7 +192,7 @@ class AnnotationReader:
 
     def _union(self, arguments: Sequence[object], where: str, annotation: object) -> Validator:
         if any(argument is MISSING for argument in arguments):
-            raise _unsupported(
+            raise unsupported(
                 annotation, where, "MISSING for whole fields only; None inside of others"
             )
         members: list[Validator] = []
@@ -244,24 +218,19 @@ class AnnotationReader:
 
     def _literal(self, value: object, where: str, annotation: object, python: object) -> LiteralV:
         if type(value) not in (str, int, float, bool, Int64):
-            raise _unsupported(annotation, where, "literals and enum values of str, int or bool")
+            raise unsupported(annotation, where, "literals and enum values of str, int or bool")
         wire = cast("str | int | float | bool | Int64", value)
         return LiteralV(wire, python) if isinstance(python, Enum) else LiteralV(wire)
 
     def _typed_dict(self, kind: type, where: str) -> ObjectV:
         with self._reading(kind, where):
-            try:
-                hints = typing_extensions.get_type_hints(kind, include_extras=True)
-            except NameError as error:
-                raise _unresolved(kind, error) from None
-            required: frozenset[str] = getattr(kind, "__required_keys__", frozenset())
             fields: dict[str, Field] = {}
-            for name, annotation in hints.items():
+            for name, annotation, required in typed_dict_fields(kind):
                 declared = self.field(name, annotation, f"{kind.__qualname__}.{name}")
-                optional = declared.optional or name not in required
                 wire_name = self.names.wire(name)
-                _check_wire_name(kind, wire_name, name, fields)
+                check_wire_name(kind, wire_name, name, fields)
                 # a dict has no defaults: what is absent stays absent
+                optional = declared.optional or not required
                 fields[wire_name] = Field(name, declared.validator, optional)
             return ObjectV(fields)
 
@@ -271,7 +240,7 @@ class AnnotationReader:
             return ModelV(*self._model_parts(kind, where))
         if kind.__table_name__ is None:
             raise SchemaError(
-                f"{_at(where)}{kind.__qualname__} has no table name; declare it as "
+                f"{at(where)}{kind.__qualname__} has no table name; declare it as "
                 f'class {kind.__name__}(Table, name="...")'
             )
         fields, _, constrained = self._model_parts(kind, where)
@@ -292,17 +261,17 @@ class AnnotationReader:
             if not kind.__pydantic_complete__:
                 kind.model_rebuild(raise_errors=False)
             if not kind.__pydantic_complete__:
-                raise _unresolved(kind, None)
+                raise unresolved(kind, None)
             if kind.model_config.get("extra") == "allow":
                 raise SchemaError(
                     f"{kind.__qualname__} allows extra fields, which a schema cannot describe; "
                     "drop extra='allow' and use a field of type Any or dict[str, Any] for them"
                 )
-            outer, self.constrained = self.constrained, _constrained_class(kind)
+            outer, self.constrained = self.constrained, constrained_class(kind)
             fields: dict[str, Field] = {}
             for name, info in kind.__pydantic_fields__.items():
                 wire_name = info.serialization_alias or self.names.wire(name)
-                _check_wire_name(kind, wire_name, name, fields)
+                check_wire_name(kind, wire_name, name, fields)
                 fields[wire_name] = self._model_field(name, info, f"{kind.__qualname__}.{name}")
             constrained = self.constrained
             self.constrained = outer or constrained
@@ -322,7 +291,7 @@ class AnnotationReader:
     def _reading(self, kind: type, where: str) -> _Reading:
         if kind in self._open:
             raise SchemaError(
-                f"{_at(where)}{kind.__qualname__} contains itself; a schema describes finite "
+                f"{at(where)}{kind.__qualname__} contains itself; a schema describes finite "
                 "depth. Use Any for the inner one, or tables that refer to each other by Id"
             )
         return _Reading(self._open, kind)
@@ -349,86 +318,5 @@ class _Reading:
         self.stack.pop()
 
 
-def _without_missing(annotation: object) -> tuple[object, bool]:
-    """The annotation less `MISSING`, and whether it had it."""
-    origin = typing.get_origin(annotation)
-    arguments = typing.get_args(annotation)
-    if origin is Annotated:
-        inner, optional = _without_missing(arguments[0])
-        return Annotated[(inner, *arguments[1:])], optional
-    if origin in _UNWRAPPED:
-        return _without_missing(arguments[0])
-    if origin in (Union, types.UnionType) and any(part is MISSING for part in arguments):
-        rest = tuple(part for part in arguments if part is not MISSING)
-        return Union[rest], True  # noqa: UP007  # of a tuple
-    return annotation, False
-
-
 def _is_constant(default: object) -> bool:
     return type(default) in SCALARS or default is MISSING or isinstance(default, Enum)
-
-
-def _constrains(metadata: object) -> bool:
-    """Whether something inside Annotated[...] changes what pydantic accepts or makes of it."""
-    if isinstance(metadata, FieldInfo):
-        return bool(metadata.metadata)
-    return not isinstance(metadata, (str, TableReference, typing_extensions.Doc))
-
-
-def _constrained_class(kind: type[BaseModel]) -> bool:
-    decorators = kind.__pydantic_decorators__
-    ours = Table.__pydantic_decorators__.model_validators
-    return bool(
-        decorators.model_validators.keys() - ours
-        or decorators.field_validators
-        or decorators.validators
-        or decorators.root_validators
-        or _CONSTRAINING_SETTINGS & kind.model_config.keys()
-        or any(
-            info.default_factory_takes_validated_data for info in kind.__pydantic_fields__.values()
-        )
-    )
-
-
-def _check_wire_name(kind: type, wire_name: str, name: str, others: Mapping[str, Field]) -> None:
-    where = f"{kind.__qualname__}.{name}"
-    if wire_name in others:
-        raise SchemaError(
-            f"{where} and {kind.__qualname__}.{others[wire_name].python_name} are both spelled "
-            f"{wire_name!r} on the wire; rename one of them"
-        )
-    if not (wire_name.isascii() and wire_name.isprintable()) or wire_name.startswith("$"):
-        raise SchemaError(
-            f"{where} is spelled {wire_name!r} on the wire, where names are printable ASCII and do "
-            'not start with $; rename it, or give it Field(alias="...")'
-        )
-
-
-def _at(where: str) -> str:
-    return f"{where}: " if where else ""
-
-
-def _spelled(annotation: object) -> str:
-    return annotation.__qualname__ if isinstance(annotation, type) else str(annotation)
-
-
-def _unsupported(annotation: object, where: str, instead: str = "") -> SchemaError:
-    kind = typing.get_origin(annotation) or annotation
-    if not instead and isinstance(kind, type):
-        if dataclasses.is_dataclass(kind):
-            instead = "a pydantic model or a TypedDict"
-        else:
-            found = (way_out for base, way_out in _WAYS_OUT if issubclass(kind, base))
-            instead = next(found, "")
-    return SchemaError(
-        f"{_at(where)}the annotation {_spelled(annotation)} has no Convex type; use "
-        f"{instead or 'one of ' + _SUPPORTED}"
-    )
-
-
-def _unresolved(kind: type, error: NameError | None) -> SchemaError:
-    reason = f" ({error})" if error else ""
-    return SchemaError(
-        f"{kind.__qualname__}: an annotation names a class that is not known{reason}; declare it "
-        'in the same module, import it, or write Id["Name"] with quotes to refer to a table'
-    )

@@ -54,7 +54,7 @@ class ArrayV(Validator):
 
     def load(self, value: object, *, construct: bool = True) -> object:
         if type(value) is not list:
-            return copy_value(value)
+            return super().load(value)
         load = self.element.load
         loaded = [load(item, construct=construct) for item in value]
         return tuple(loaded) if self.as_tuple else loaded
@@ -106,7 +106,7 @@ class RecordV(Validator):
 
     def load(self, value: object, *, construct: bool = True) -> object:
         if type(value) is not dict:
-            return copy_value(value)
+            return super().load(value)
         load = self.values.load
         return {name: load(item, construct=construct) for name, item in value.items()}
 
@@ -216,7 +216,7 @@ class ObjectV(Validator):
 
     def load(self, value: object, *, construct: bool = True) -> object:
         if type(value) is not dict:
-            return copy_value(value)
+            return super().load(value)
         loaded: dict[str, object] = {}
         for name, item in value.items():
             declared = self.fields.get(name)

@@ -68,7 +68,7 @@ class Float64V(Validator):
     def load(self, value: object, *, construct: bool = True) -> object:
         if self.integral and type(value) is float and value.is_integer():
             return int(value) if -EXACT_INT_MAX <= value <= EXACT_INT_MAX else value
-        return value
+        return super().load(value)
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ class LiteralV(Validator):
 
     def load(self, value: object, *, construct: bool = True) -> object:
         if not self.fits(value):
-            return value
+            return super().load(value)
         return self.value if self.python is UNDEFINED else self.python
 
 

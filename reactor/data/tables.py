@@ -42,7 +42,6 @@ from pydantic import (
     ConfigDict,
     SerializerFunctionWrapHandler,
     model_serializer,
-    model_validator,
 )
 
 from reactor.data.validator_base import StoredDocument
@@ -164,7 +163,6 @@ class Table(BaseModel):
     __slots__ = ("__source__",)
 
     __table_name__: ClassVar[str | None] = None
-    __integral_fields__: ClassVar[frozenset[str]] = frozenset()
     __shareable__: ClassVar[bool] = True
 
     def __init_subclass__(cls, *, name: str | None = None, **config: Unpack[ConfigDict]) -> None:
@@ -181,11 +179,6 @@ class Table(BaseModel):
     @classmethod
     def __pydantic_init_subclass__(cls, **config: Any) -> None:
         super().__pydantic_init_subclass__(**config)
-        cls.__integral_fields__ = frozenset(
-            name
-            for name, field in cls.__pydantic_fields__.items()
-            if field.annotation is int or int in getattr(field.annotation, "__args__", ())
-        )
         cls.__shareable__ = not cls.__private_attributes__ and not any(
             isinstance(attribute, cached_property)
             for base in cls.__mro__
@@ -218,16 +211,6 @@ class Table(BaseModel):
                 value = self.__dict__[name] = source.loader.load_field(name, source.document)
                 return value
             return super().__getattr__(name)
-
-    @model_validator(mode="before")
-    @classmethod
-    def __integral_floats(cls, data: object) -> object:
-        """Numbers that came from clients are floats; an int field takes those without fraction."""
-        if cls.__integral_fields__ and isinstance(data, dict):
-            for name in cls.__integral_fields__ & data.keys():
-                if type(data[name]) is float and data[name].is_integer():
-                    data = {**data, name: int(data[name])}
-        return data
 
     # Whatever looks at all fields at once needs them all to be there.
 

@@ -87,10 +87,10 @@ class Validator:
         raise NotImplementedError
 
     def load(self, value: object, *, construct: bool = True) -> object:
-        return value
+        return value if type(value) in SCALARS else copy_value(value)
 
     def dump(self, value: object) -> object:
-        return value if type(value) in SCALARS else plain_scalar(value)
+        return value if type(value) in SCALARS else copy_value(plain_scalar(value))
 
     @property
     def renames(self) -> bool:

@@ -54,6 +54,11 @@ class Int64(int):
             )
         return super().__new__(cls, value)
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> dict[str, object]:
+        """In a pydantic model: an instance, nothing converted."""
+        return {"type": "is-instance", "cls": cls}
+
     def __repr__(self) -> str:
         return f"Int64({int.__repr__(self)})"
 

@@ -167,7 +167,7 @@ class _Calls:
         else:
             spec = self._app.registry.spec_of(function)
         outcome = await self._run_function(
-            kind, spec.path, wire_arguments(args), self._caller.identity
+            kind, spec.path, wire_arguments(self._app, args), self._caller.identity
         )
         return python_result(spec, outcome)
 

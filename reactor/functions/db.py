@@ -106,9 +106,7 @@ class DatabaseWriter(DatabaseReader):
     def insert(
         self, table: type[Row], row: Mapping[str, Any] = ..., /, **fields: Any
     ) -> Id[Row]: ...
-    def insert(
-        self, target: Any, row: Mapping[str, Any] | None = None, /, **fields: Any
-    ) -> Any:
+    def insert(self, target: Any, row: Mapping[str, Any] | None = None, /, **fields: Any) -> Any:
         """Add a document: `insert(Event(…))`, `insert(Event, project_name="p", …)` or
         `insert(Event, {"project_name": "p", …})`.
 

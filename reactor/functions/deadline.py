@@ -1,9 +1,10 @@
 """Stopping functions that run too long, also those that never call `ctx.db`.
 
-`Watchdog.run(seconds, work)` runs something in the calling thread. When the time is over, a watching thread
-raises `Interrupted` inside that thread, at its next bytecode (`PyThreadState_SetAsyncExc`). That is
-safe here because a query or mutation has no effect until its transaction commits: what was
-interrupted is thrown away whole. Code that sits in a C call is only interrupted when it returns.
+`Watchdog.run(seconds, work)` runs something in the calling thread. When the time is over, a
+watching thread raises `Interrupted` inside that thread, at its next bytecode
+(`PyThreadState_SetAsyncExc`). That is safe here because a query or mutation has no effect until its
+transaction commits: what was interrupted is thrown away whole. Code that sits in a C call is only
+interrupted when it returns.
 
 The race between a run's end and the interrupt is closed by one lock: the interrupt is sent only
 while the run is registered, and a run that ends waits for one that was sent but has not arrived. So

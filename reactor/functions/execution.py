@@ -17,7 +17,6 @@ from typing import Any
 
 from reactor.data import wire
 from reactor.data.ids import InternalId
-from reactor.data.validators import AnyV
 from reactor.data.values import Value, check_value
 from reactor.engine.outcome import FunctionFailure
 from reactor.engine.tables import MODULES, Tables
@@ -45,8 +44,6 @@ from reactor.functions.paths import parse_path
 from reactor.functions.query_builder import PageJournal
 from reactor.functions.registry import FunctionKind, FunctionSpec
 from reactor.identity import Identity
-
-_ANYTHING = AnyV()
 
 
 def module_row_id(module: str) -> InternalId:
@@ -183,14 +180,14 @@ class Execution:
     ) -> Any:
         path = function if isinstance(function, str) else self.app.registry.spec_of(function).path
         spec = self._find(path, kind, internal=True)
-        result = self._call(spec, wire_arguments(args))
+        result = self._call(spec, wire_arguments(self.app, args))
         encode_result(spec, result, self._tables)
         return result
 
 
-def wire_arguments(args: dict[str, Any]) -> dict[str, Value]:
+def wire_arguments(app: LoadedApp, args: dict[str, Any]) -> dict[str, Value]:
     """Arguments given from Python code, as Convex values."""
-    decoded = wire.decode(wire.encode(_ANYTHING.dump(args)))
+    decoded = wire.decode(wire.encode(app.anything.dump(args)))
     assert isinstance(decoded, dict)
     return decoded
 

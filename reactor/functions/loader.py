@@ -11,12 +11,15 @@ import hashlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
+from reactor.data.annotations import AnnotationReader
 from reactor.data.schema import Schema
 from reactor.data.tables import Table
+from reactor.data.validators import Validator
 from reactor.data.wire_names import WireNames
 from reactor.errors import LoadError, Problem, SchemaError
 from reactor.functions.app import App
@@ -60,6 +63,11 @@ class LoadedApp:
     digest: str
     module_digests: Mapping[str, str]
     package: AppPackage | None = None
+
+    @cached_property
+    def anything(self) -> Validator:
+        """Dumps whatever Python code passes as arguments, models of the app included."""
+        return AnnotationReader(self.schema.names, self.schema.class_names).read(Any, "")
 
     def forget(self) -> None:
         """Release the imported modules once no function of this version runs any more."""

@@ -14,6 +14,7 @@ from typing import Any, Final, NoReturn, TypeAlias
 
 import typing_extensions
 
+from reactor.data.annotation_forms import typed_dict_fields
 from reactor.data.annotations import AnnotationReader
 from reactor.data.validators import Field, Validator
 from reactor.data.wire_names import WireNames
@@ -62,10 +63,8 @@ class Parameters:
                 f"`{_name(handler)}` takes `**{parameter.name}`, of which clients cannot know the "
                 f"names. Declare them with a TypedDict: `**{parameter.name}: Unpack[...]`."
             )
-        kind = unpacked[0]
-        required: frozenset[str] = kind.__required_keys__
-        for name, hint in typing_extensions.get_type_hints(kind, include_extras=True).items():
-            self._add(name, hint, has_default=name not in required)
+        for name, hint, required in typed_dict_fields(unpacked[0]):
+            self._add(name, hint, has_default=not required)
 
     def _add(self, name: str, annotation: object, *, has_default: bool) -> None:
         reader = AnnotationReader(self._names, self._class_names)

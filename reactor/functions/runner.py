@@ -201,7 +201,8 @@ class Runner:
                     self._database.release(held)
             if isinstance(committed, Conflict):
                 continue
-            if outcome.error is not None or committed <= outcome.ts:
+            if committed == execution.transaction.begin_ts:
+                # Nothing was written: a failure, a pure read, or a replay with its original time.
                 return execution, outcome
             return execution, Outcome.of(
                 committed, value=outcome.value, log_lines=outcome.log_lines
