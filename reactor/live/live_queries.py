@@ -35,8 +35,9 @@ from reactor.types import Timestamp
 
 _LOGGER = logging.getLogger("reactor.live")
 
-#: How many results nobody watches are kept for the next caller.
+#: How many results that nobody watches are kept for the next caller, and of what total size.
 CACHED_QUERIES_MAX = 1_000
+CACHED_BYTES_MAX = 64 << 20
 
 #: A re-run that took this long waits before it runs again: twice its own time, at most a second.
 _CHEAP_SECONDS = 0.002
@@ -52,7 +53,9 @@ class LiveQueries:
         self._evaluate = evaluate
         self._by_key: dict[QueryKey, LiveQuery] = {}
         self._ranges: IntervalMap[LiveQuery] = IntervalMap()
-        self._unwatched: OrderedDict[LiveQuery, None] = OrderedDict()
+        # Least recently asked for first, each with the bytes it keeps.
+        self._unwatched: OrderedDict[LiveQuery, int] = OrderedDict()
+        self._unwatched_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self.runs = 0
         database.on_publish(self._on_publish)
@@ -69,7 +72,7 @@ class LiveQueries:
         if query is None:
             query = LiveQuery(call)
             self._register(query, key._replace(identity=call.identity))
-            self._unwatched[query] = None
+            self._unwatched[query] = 0
         elif query in self._unwatched:
             self._unwatched.move_to_end(query)
         return query
@@ -80,22 +83,23 @@ class LiveQueries:
             query.keys.add(key)
 
     def watched(self, query: LiveQuery) -> None:
-        self._unwatched.pop(query, None)
+        """Somebody watches it, or it is forgotten: it is no longer the cache's to evict."""
+        self._unwatched_bytes -= self._unwatched.pop(query, 0)
 
     def unwatched(self, query: LiveQuery) -> None:
         """Nobody watches it any more: keep it for the next caller, unless it is stale."""
         if query.stale_since is not None or not query.keys:
             self._forget(query)
             return
-        self._unwatched[query] = None
-        self._evict()
-
-    def _evict(self) -> None:
-        while len(self._unwatched) > CACHED_QUERIES_MAX:
+        self.watched(query)
+        size = query.size_bytes()
+        self._unwatched[query] = size
+        self._unwatched_bytes += size
+        while len(self._unwatched) > CACHED_QUERIES_MAX or self._unwatched_bytes > CACHED_BYTES_MAX:
             self._forget(next(iter(self._unwatched)))
 
     def _forget(self, query: LiveQuery) -> None:
-        self._unwatched.pop(query, None)
+        self.watched(query)
         self._unregister(query, set(query.keys))
         self._ranges.remove(query)
 
@@ -258,5 +262,6 @@ class LiveQueries:
             assert key in query.keys
             query.check()
             assert bool(query.watchers) != (query in self._unwatched) or query.flight is not None
+        assert self._unwatched_bytes == sum(self._unwatched.values())
         for query in self._unwatched:
             assert not query.watchers

@@ -121,6 +121,11 @@ class LiveQuery:
         else:
             del self.watchers[watcher]
 
+    def size_bytes(self) -> int:
+        """Bytes of the kept results."""
+        kept = [self.evaluation, None if self.past is None else self.past.evaluation]
+        return sum(len(e.outcome.value or b"") for e in kept if e is not None)
+
     def check(self) -> None:
         """Assert the invariants of the module's docstring."""
         if self.stale_since is not None:
