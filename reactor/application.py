@@ -330,8 +330,12 @@ class Application:
             folder=self.loaded.folder,
         )
 
+    @property
+    def is_running(self) -> bool:
+        return self._started and not self._stopped
+
     def _check_running(self) -> None:
-        if not self._started or self._stopped:
+        if not self.is_running:
             raise Unavailable(
                 f"The Reactor of {self.name!r} is not running. Start it first: "
                 "`async with Reactor(...) as reactor:`."

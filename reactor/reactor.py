@@ -25,6 +25,12 @@ class Reactor(Application):
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
+    async def stop(self) -> None:
+        """Send clients away, finish commits under way, close the store. Idempotent."""
+        if "asgi" in self.__dict__:
+            await self.asgi.state.sync.close()
+        await super().stop()
+
     @cached_property
     def asgi(self) -> Starlette:
         """The sync protocol, the HTTP API and (under `/http`) HTTP actions; mountable anywhere."""

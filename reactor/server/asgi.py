@@ -17,7 +17,6 @@ from starlette.middleware import Middleware
 from starlette.routing import Route, WebSocketRoute
 
 from reactor.application import ReactorApi
-from reactor.errors import Unavailable
 from reactor.server.cors import MirrorCors
 from reactor.server.errors import on_http_exception
 from reactor.server.http_actions import HttpActions
@@ -27,19 +26,12 @@ from reactor.server.websocket import SyncServer, SyncSettings
 
 _HTTP_ACTIONS: Final = "/http"
 
-#: How uvicorn must be configured: the limit on messages is the session's, which explains itself;
-#: pings keep clients that count frames; a peer that answers none for two minutes is gone.
-UVICORN_SETTINGS: Final[dict[str, object]] = {
-    "ws": "websockets-sansio",
-    "ws_max_size": 32 << 20,
-    "ws_ping_interval": 5.0,
-    "ws_ping_timeout": 120.0,
-}
-
 
 class RunningApi(ReactorApi, Protocol):
     """A `ReactorApi` that can be started and stopped."""
 
+    @property
+    def is_running(self) -> bool: ...
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
 
@@ -50,7 +42,7 @@ def build_api_app(api: RunningApi, settings: SyncSettings | None = None) -> Star
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        was_running = _is_running(api)
+        was_running = api.is_running
         await api.start()
         yield
         await sync.close()
@@ -86,11 +78,3 @@ def build_site_app(api: RunningApi) -> Starlette:
         yield
 
     return Starlette(routes=[Route("/{path:path}", HttpActions(api))], lifespan=lifespan)
-
-
-def _is_running(api: ReactorApi) -> bool:
-    try:
-        api.open_live_client(lambda: None).close()
-    except Unavailable:
-        return False
-    return True

@@ -19,6 +19,8 @@ _LOGGER = logging.getLogger("reactor.http")
 
 HIDDEN_MESSAGE = "Your request couldn't be completed. Try again later."
 
+_CODES = {404: "NotFound", 405: "MethodNotAllowed", 413: "BodyTooLarge"}
+
 
 def error_response(code: str, message: str, status: int) -> Response:
     body = orjson.dumps({"code": code, "message": message.encode(errors="replace").decode()})
@@ -40,7 +42,7 @@ def problem_response(error: Exception) -> Response:
 
 def http_exception_response(error: HTTPException) -> Response:
     """Starlette's own refusals (no such path, wrong method) in the one shape."""
-    code = {404: "NotFound", 405: "MethodNotAllowed"}.get(error.status_code, "BadRequest")
+    code = _CODES.get(error.status_code, "BadRequest")
     response = error_response(code, error.detail, error.status_code)
     for name, value in (error.headers or {}).items():
         response.headers[name] = value

@@ -22,7 +22,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from reactor.application import ReactorApi
 from reactor.errors import InvalidRequest, Problem, Unauthenticated
-from reactor.sync.limits import RESTART, TRY_AGAIN, Close, SessionLimits
+from reactor.sync.closing import INTERNAL, RESTART, TRY_AGAIN, Close
+from reactor.sync.limits import SessionLimits
 from reactor.sync.requests import Advance, Request, RunAction, RunMutation, VerifyToken
 from reactor.sync.server_messages import PING
 from reactor.sync.session import Session
@@ -214,7 +215,8 @@ class _Connection:
             raise WebSocketDisconnect(_ABNORMAL) from None
 
     async def _close(self, close: Close) -> None:
-        _LOGGER.info("closing a connection: %d %s %s", close.code, close.reason, close.detail)
+        level = logging.WARNING if close.code == INTERNAL else logging.INFO
+        _LOGGER.log(level, "closed with %d %s: %s", close.code, close.reason, close.detail)
         try:
             async with asyncio.timeout(self._settings.close_seconds):
                 await self._websocket.close(close.code, close.reason)
@@ -295,7 +297,7 @@ class _Connection:
                 passing=Unauthenticated,
             )
         except Unauthenticated as problem:
-            self._session.authentication_failed(problem.message)
+            self._session.authentication_failed(problem)
             self._pump()
             return
         if identity is not None:

@@ -1,24 +1,8 @@
-"""What one connection may ask for, and how it ends when it asks for more."""
+"""What one connection may ask for."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
-
-NORMAL: Final = 1000
-TOO_BIG: Final = 1009
-INTERNAL: Final = 1011
-RESTART: Final = 1012
-TRY_AGAIN: Final = 1013
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """End the connection after sending what is left. `detail` is for the server's log only."""
-
-    code: int
-    reason: str
-    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

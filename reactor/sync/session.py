@@ -27,17 +27,16 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from reactor.errors import (
-    Forbidden,
+    InternalProblem,
     InvalidRequest,
-    NotFound,
     Overloaded,
     Problem,
     Unauthenticated,
-    Unavailable,
 )
 from reactor.identity import Identity
 from reactor.sync.calls import Calls
-from reactor.sync.limits import INTERNAL, NORMAL, TOO_BIG, TRY_AGAIN, Close, SessionLimits
+from reactor.sync.closing import TRY_AGAIN, Close, farewell
+from reactor.sync.limits import SessionLimits
 from reactor.sync.messages import (
     AddQuery,
     Authenticate,
@@ -60,7 +59,7 @@ from reactor.sync.requests import (
     WatchQuery,
     decode_arguments,
 )
-from reactor.sync.server_messages import CallOutcome, encode_auth_error, encode_fatal_error
+from reactor.sync.server_messages import CallOutcome
 from reactor.sync.versions import Version
 from reactor.types import Timestamp
 
@@ -143,11 +142,9 @@ class Session:
         self._connect = message
         observed = message.max_observed_ts
         if observed is not None and observed > self._newest_ts:
-            self._close(
-                INTERNAL,
-                "InternalServerError",
+            raise InternalProblem(
                 f"A client has seen timestamp {observed}, but the newest here is "
-                f"{self._newest_ts}: was the store replaced by an older or an empty one?",
+                f"{self._newest_ts}: was the store replaced by an older or an empty one?"
             )
 
     def _modify_query_set(self, message: ModifyQuerySet) -> None:
@@ -223,16 +220,9 @@ class Session:
         except Problem as problem:
             self.failed(problem)
 
-    def authentication_failed(self, message: str, *, update_attempted: bool = True) -> None:
-        """The token was refused, or (`update_attempted` false) the identity is valid no longer."""
-        if self.closed is not None:
-            return
-        self._outbox.send(
-            encode_auth_error(
-                message, self._outbox.sent.identity, update_attempted=update_attempted
-            )
-        )
-        self._close(NORMAL, "AuthenticationFailed", message)
+    def authentication_failed(self, problem: Unauthenticated) -> None:
+        """The token being verified was refused."""
+        self._end(*farewell(problem, self._outbox.sent.identity, verifying=True))
 
     def mutation_done(self, request_id: int, outcome: CallOutcome) -> None:
         """The mutation under way has its outcome, durable if it succeeded."""
@@ -266,28 +256,12 @@ class Session:
             self._settle(hold=False)
 
     def failed(self, problem: Problem | None) -> None:
-        """A request could not be carried out; None is a bug of ours (protocol 1.12)."""
-        if self.closed is not None:
-            return
-        match problem:
-            case InvalidRequest() | Forbidden():
-                # A bug of the client: official clients show it and do not come back.
-                self._outbox.send(encode_fatal_error(f"{problem.short_code}: {problem.message}"))
-                code = TOO_BIG if problem.short_code == "MessageTooLarge" else NORMAL
-                self._close(code, problem.short_code, problem.message)
-            case Unauthenticated():
-                self.authentication_failed(problem.message, update_attempted=False)
-            case Unavailable():
-                self._close(TRY_AGAIN, problem.short_code, problem.message)
-            case NotFound():
-                self._close(NORMAL, problem.short_code, problem.message)
-            case _:
-                detail = "" if problem is None else problem.message
-                self._close(INTERNAL, "InternalServerError", detail)
+        """A request could not be carried out; None is a bug of ours."""
+        self._end(*farewell(problem, self._outbox.sent.identity))
 
     def shut_down(self, code: int, reason: str) -> None:
         """The server or the driver ends the connection."""
-        self._close(code, reason)
+        self._end(None, Close(code, reason))
 
     # -- what to do ------------------------------------------------------------------------------
 
@@ -340,12 +314,15 @@ class Session:
 
     def _close_if_overflowed(self) -> None:
         if self._outbox.overflowed:
-            self._close(TRY_AGAIN, "SlowClient", "responses were not read")
+            self._end(None, Close(TRY_AGAIN, "SlowClient", "responses were not read"))
 
-    def _close(self, code: int, reason: str, detail: str = "") -> None:
+    def _end(self, message: str | None, close: Close) -> None:
+        """Only the first reason counts."""
         if self.closed is not None:
             return
-        self.closed = Close(code, reason, detail)
+        if message is not None:
+            self._outbox.send(message)
+        self.closed = close
         self._queries.clear()
         self._calls.clear()
         self._outbox.end()
