@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from reactor.data.ids import InternalId
+from reactor.data.intervals import EVERYTHING
 from reactor.engine.commit_log import CommitLog, Conflict, LogEntry
 from reactor.engine.documents import Document
 from reactor.engine.limits import Meter, TransactionLimits
@@ -81,7 +82,7 @@ class Database:
 
     async def open(self, on_progress: Callable[[int], None] | None = None) -> None:
         """Take the store, replay its log into memory, start the writer thread."""
-        head = await asyncio.to_thread(self._replay, on_progress)
+        head = await asyncio.to_thread(self._open_store, on_progress)
         self.head = self.durable = head
         self.log = CommitLog(head)
         self._writer = LogWriter(
@@ -89,8 +90,16 @@ class Database:
         )
         self._writer.start(asyncio.get_running_loop())
 
-    def _replay(self, on_progress: Callable[[int], None] | None) -> Timestamp:
+    def _open_store(self, on_progress: Callable[[int], None] | None) -> Timestamp:
         head = self._store.open()
+        try:
+            self._replay(on_progress)
+        except BaseException:
+            self._store.close()
+            raise
+        return head
+
+    def _replay(self, on_progress: Callable[[int], None] | None) -> None:
         newest: dict[int, dict[InternalId, tuple[Timestamp, Document]]] = {}
         seen = 0
         for commit in self._store.replay(0):
@@ -112,7 +121,6 @@ class Database:
         for number, rows in newest.items():
             if self.tables.numbered(number) is not None:
                 self.tables.load(number, rows)
-        return head
 
     async def close(self) -> None:
         """Finish pending commits, stop the writer thread, close the store. Idempotent."""
@@ -148,21 +156,32 @@ class Database:
         for number, name in enumerate(missing, first):
             self.tables.add(name, number)
 
+    def _catalogue(self) -> set[str]:
+        """The tables that have a row at the newest applied state."""
+        table = self.tables.named(TABLES)
+        assert table is not None
+        rows = table.by_id.versions.scan(EVERYTHING, self.head)
+        documents = (version.document for _, version in rows)
+        return {str(document.value["name"]) for document in documents if document is not None}
+
     def define_indexes(self, definitions: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
         """Make the user indexes of these tables exactly as given (table to index to fields)."""
         for name, indexes in definitions.items():
-            self.tables.define_indexes(name, indexes)
+            self.tables.define_indexes(name, indexes, self.log.floor)
 
     # -- transactions ----------------------------------------------------------------------------
 
     def begin_mutation(self, meter: Meter, *, seed: bytes | None = None) -> Transaction:
         """A transaction on the newest applied state."""
-        return self._begin(self.head, meter, seed)
+        # In this order, because a worker thread may begin while `_on_failed` runs, which sets them
+        # in the other one: a transaction on a state that is taken back has the old generation.
+        generation = self._generation
+        return self._begin(self.head, meter, seed, generation)
 
     def begin_query(self, meter: Meter, *, at: Timestamp | None = None) -> Transaction:
         """A transaction on a durable snapshot: the newest, or `at` within the retention."""
         at = self.durable if at is None else self.check_readable(at)
-        return self._begin(at, meter, None)
+        return self._begin(at, meter, None, self._generation)
 
     def check_readable(self, at: Timestamp) -> Timestamp:
         """`at` if its snapshot is durable and still kept; else OutOfRetention."""
@@ -178,10 +197,12 @@ class Database:
             )
         return at
 
-    def _begin(self, ts: Timestamp, meter: Meter, seed: bytes | None) -> Transaction:
+    def _begin(
+        self, ts: Timestamp, meter: Meter, seed: bytes | None, generation: int
+    ) -> Transaction:
         now_ms = max(ts, self.clock.now_ns()) / 1e6
         identities = RowIdentities(seed or self.entropy.bytes(16), now_ms)
-        return Transaction(self.tables, ts, meter, identities, self._generation)
+        return Transaction(self.tables, ts, meter, identities, generation)
 
     def hold(self, ts: Timestamp) -> None:
         """Keep the snapshot at `ts` readable until `release`."""
@@ -199,12 +220,12 @@ class Database:
         durable only after `wait_durable`; or the conflict, and then nothing has happened.
         """
         writer = self._running()
-        changes = list(transaction.changes())
-        if not changes:
-            return transaction.begin_ts
         if transaction.generation != self._generation:
             # It may have read commits that were taken back because the store failed.
             return Conflict(transaction.begin_ts, None)
+        changes = list(transaction.changes())
+        if not changes:
+            return transaction.begin_ts
         conflict = self.log.first_conflict(transaction.reads(), transaction.begin_ts, self.head)
         if conflict is not None:
             return conflict
@@ -264,12 +285,13 @@ class Database:
         """Take back everything that is not durable; its callers get the store's error."""
         if generation < self._generation:
             return
-        self._generation = generation + 1
+        self.head = self.durable
+        self.log.truncate(self.durable)
         for table in self.tables:
             for index in table.indexes.values():
                 index.versions.truncate(self.durable)
-        self.log.truncate(self.durable)
-        self.head = self.durable
+        self.tables.keep_only(self._catalogue())
+        self._generation = generation + 1
         problem = (
             error
             if isinstance(error, StoreProblem)
@@ -295,9 +317,8 @@ class Database:
             return
         for number in list(self._untrimmed):
             table = self.tables.numbered(number)
-            assert table is not None
             pending = False
-            for index in table.indexes.values():
+            for index in table.indexes.values() if table is not None else ():
                 index.versions.trim(horizon)
                 pending = pending or index.versions.needs_trim
             if not pending:

@@ -81,9 +81,9 @@ class LogWriter:
             try:
                 result = function()
             except Exception as error:
-                loop.call_soon_threadsafe(settle, None, error)
+                self._report(settle, None, error)
             else:
-                loop.call_soon_threadsafe(settle, result, None)
+                self._report(settle, result, None)
 
         self._queue.put(_Job(run))
         return await future

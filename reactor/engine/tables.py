@@ -10,7 +10,7 @@ System tables have numbers below `FIRST_USER_TABLE` and names that start with `_
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
@@ -115,20 +115,30 @@ class Tables:
         self._by_name[name] = self._by_number[number] = table
         return table
 
-    def define_indexes(self, name: str, definitions: Mapping[str, Sequence[str]]) -> None:
+    def keep_only(self, names: Collection[str]) -> None:
+        """Drop the user tables without a row in the catalogue: their creation was taken back."""
+        for table in list(self._by_number.values()):
+            if table.number >= FIRST_USER_TABLE and table.name not in names:
+                del self._by_name[table.name], self._by_number[table.number]
+
+    def define_indexes(
+        self, name: str, definitions: Mapping[str, Sequence[str]], floor: Timestamp
+    ) -> None:
         """Make a table's user indexes exactly `definitions` (name to dotted field paths).
 
-        New and changed ones are built from the documents, O(n log n); others stay as they are.
+        New and changed ones are built from the documents, O(n log n); others stay as they are. No
+        snapshot below `floor` is read any more.
         """
         table = self._by_name[name]
-        for index_name in [n for n in table.indexes if n not in (BY_ID, BY_CREATION_TIME)]:
-            if tuple(definitions.get(index_name, ())) != table.indexes[index_name].fields:
-                del table.indexes[index_name]
+        # A new dict, because transactions in worker threads iterate over the present one.
+        indexes = {n: table.indexes[n] for n in (BY_ID, BY_CREATION_TIME)}
         for index_name, fields in definitions.items():
-            if index_name not in table.indexes:
+            index = table.indexes.get(index_name)
+            if index is None or index.fields != tuple(fields):
                 index = self._new_index(table.number, index_name, tuple(fields))
-                _build(index, table.by_id.versions)
-                table.indexes[index_name] = index
+                _build(index, table.by_id.versions, floor)
+            indexes[index_name] = index
+        table.indexes = indexes
 
     def load(self, number: int, rows: Mapping[InternalId, tuple[Timestamp, Document]]) -> None:
         """Fill an empty table's indexes with the newest version of each of its documents."""
@@ -142,12 +152,16 @@ class Tables:
         return Index(IndexId(number, name), fields, VersionedIndex(self._lock))
 
 
-def _build(index: Index, by_id: VersionedIndex) -> None:
-    """Fill a new index from the retained versions of a table, in timestamp order."""
+def _build(index: Index, by_id: VersionedIndex, floor: Timestamp) -> None:
+    """Fill a new index from the retained versions of a table, in timestamp order.
+
+    Only a version that every snapshot sees may be loaded without history: the others must count for
+    no snapshot before them, and go away if they are taken back.
+    """
     single: list[tuple[bytes, Timestamp, Document]] = []
     moves: list[tuple[Timestamp, InternalId, Document | None, Document | None]] = []
     for newest in by_id.chains():
-        if newest.previous is None and newest.document is not None:
+        if newest.previous is None and newest.document is not None and newest.ts <= floor:
             document = newest.document
             key = index.key(document, document.internal_id)
             single.append((key, newest.ts, document))

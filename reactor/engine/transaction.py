@@ -9,6 +9,8 @@ Reads are recorded as ranges of index keys: a point read is the range of one key
 only the part it walked, `count` records membership only. What a rolled back part had read stays
 recorded, because the function's later course may depend on it.
 
+What the system reads and writes on its own account (its tables) does not count against the limits.
+
 Invariants (see `check`): the last statement of a document's chain is its current state; an overlay
 index exists only for an index that was scanned after a write, and holds exactly the keys that the
 statements wrote to it.
@@ -29,7 +31,7 @@ from reactor.engine.limits import Meter
 from reactor.engine.reads import ReadSet
 from reactor.engine.row_identity import RowIdentities
 from reactor.engine.scan import Scan
-from reactor.engine.tables import Index, Tables, TableState
+from reactor.engine.tables import FIRST_USER_TABLE, Index, Tables, TableState
 from reactor.engine.versions import VersionedIndex
 from reactor.types import IndexId, Timestamp
 
@@ -95,7 +97,9 @@ class Transaction:
     ) -> tuple[Timestamp | None, Document | None]:
         """The document and the timestamp of its commit (None for one written here, or absent)."""
         key = encode_key((internal_id,))
-        self.meter.range_read(f"{table.name}.by_id")
+        metered = table.number >= FIRST_USER_TABLE
+        if metered:
+            self.meter.range_read(f"{table.name}.by_id")
         self._reads.add(table.by_id.id, KeyRange(key, successor(key)))
         own = self._written.get((table.number, internal_id))
         if own is not None and own.statements:
@@ -103,7 +107,8 @@ class Transaction:
         version = table.by_id.versions.find(key, self.begin_ts)
         if version is None or version.document is None:
             return None, None
-        self.meter.document_read(len(version.document.encoded), f"{table.name}.by_id")
+        if metered:
+            self.meter.document_read(len(version.document.encoded), f"{table.name}.by_id")
         return version.ts, version.document
 
     def scan(
@@ -192,7 +197,9 @@ class Transaction:
             written = _Written(table, None if version is None else version.document)
             self._written[table.number, internal_id] = written
         before = written.current
-        self.meter.document_written(0 if document is None else len(document.encoded), table.name)
+        if table.number >= FIRST_USER_TABLE:
+            size = 0 if document is None else len(document.encoded)
+            self.meter.document_written(size, table.name)
         self._statement += 1
         written.statements.append((self._statement, document))
         for name, index in table.indexes.items():

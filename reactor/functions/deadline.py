@@ -10,21 +10,38 @@ The race between a run's end and the interrupt is closed by one lock: the interr
 while the run is registered, and a run that ends waits for one that was sent but has not arrived. So
 `Interrupted` never surfaces after `run` has returned. (Taking a sent one back with a null exception
 is no way out: CPython 3.11 then keeps checking for it, for ever and under a profiler in a loop.)
+
+An interrupt between taking a lock and the `try` that gives it back would leave the lock taken for
+ever. A `with` on a lock made in C has no such gap, which is why there is no `Condition` here; where
+the standard library has one (imports, `logging`), the interrupt waits until the thread is past it.
 """
 
 from __future__ import annotations
 
 import ctypes
+import logging
+import queue
+import sys
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from types import FrameType
+from typing import Final, TypeVar
 
+from reactor.functions import logs
 from reactor.runtime import Clock
 
 Result = TypeVar("Result")
 
 #: How precisely deadlines are kept while something is guarded.
 _POLL_SECONDS = 0.01
+
+#: A half done import can't be repeated (extension modules), and holds the module's lock.
+_IMPORTING: Final = "<frozen importlib"
+_LOCK_FILES: Final = frozenset({logging.__file__, threading.__file__, logs.__file__})
+_LOCK_FUNCTIONS: Final = frozenset(
+    {"acquire", "release", "_acquireLock", "_releaseLock", "__enter__", "__exit__"}
+    | {"addHandler", "removeHandler", "acquire_root", "release_root"}
+)
 
 _set_async_exception = ctypes.pythonapi.PyThreadState_SetAsyncExc
 _set_async_exception.argtypes = (ctypes.c_ulong, ctypes.py_object)
@@ -49,10 +66,12 @@ class Watchdog:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._lock = threading.Lock()
         self._guards: set[_Guard] = set()
-        self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
+        self._sleeping = False
         self._stopped = False
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         self._stopped = False
@@ -60,13 +79,14 @@ class Watchdog:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the watching thread. Runs under way are no longer stopped."""
-        with self._changed:
+        """End the watching thread, once the runs under way have ended or were stopped."""
+        with self._lock:
             self._stopped = True
-            self._changed.notify()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+            idle = not self._guards
+        self._wake.put(None)
+        thread, self._thread = self._thread, None
+        if thread is not None and idle:
+            thread.join()
 
     def run(self, seconds: float, work: Callable[[], Result]) -> Result:
         """`work()`, or `Interrupted` if it takes longer. Adds about 2 µs."""
@@ -83,13 +103,14 @@ class Watchdog:
             raise
 
     def _enter(self, guard: _Guard) -> None:
-        with self._changed:
+        with self._lock:
             self._guards.add(guard)
-            if len(self._guards) == 1:
-                self._changed.notify()
+            if self._sleeping:
+                self._sleeping = False
+                self._wake.put(None)
 
     def _leave(self, guard: _Guard) -> None:
-        with self._changed:
+        with self._lock:
             self._guards.discard(guard)
         if guard.sent:
             # Nothing more is sent now; one that is on its way arrives at the next backward jump.
@@ -98,17 +119,37 @@ class Watchdog:
 
     def _watch(self) -> None:
         while True:
-            with self._changed:
-                if self._stopped:
+            with self._lock:
+                self._send_interrupts()
+                self._sleeping = not self._guards
+                if self._stopped and self._sleeping:
                     return
-                if not self._guards:
-                    self._changed.wait()
-                    continue
-                now = self._clock.monotonic_seconds()
-                for guard in self._guards:
-                    if now >= guard.ends:
-                        guard.sent = True
-                        # Again after a while, should the code have swallowed it.
-                        guard.ends = now + 10 * _POLL_SECONDS
-                        _set_async_exception(guard.thread_id, ctypes.py_object(Interrupted))
-                self._changed.wait(_POLL_SECONDS)
+                timeout_seconds = None if self._sleeping else _POLL_SECONDS
+            try:
+                self._wake.get(timeout=timeout_seconds)
+            except queue.Empty:
+                continue
+
+    def _send_interrupts(self) -> None:
+        now = self._clock.monotonic_seconds()
+        due = [guard for guard in self._guards if now >= guard.ends]
+        frames = sys._current_frames() if due else {}
+        for guard in due:
+            if _holds_a_lock(frames.get(guard.thread_id)):
+                continue
+            guard.sent = True
+            # Again after a while, should the code have swallowed it.
+            guard.ends = now + 10 * _POLL_SECONDS
+            _set_async_exception(guard.thread_id, ctypes.py_object(Interrupted))
+
+
+def _holds_a_lock(frame: FrameType | None) -> bool:
+    """Is this thread at a place where an exception would leave a lock taken?"""
+    code = None if frame is None else frame.f_code
+    if code and code.co_name in _LOCK_FUNCTIONS and code.co_filename in _LOCK_FILES:
+        return True
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(_IMPORTING):
+            return True
+        frame = frame.f_back
+    return False

@@ -9,12 +9,13 @@ reload needs no signal of its own.
 from __future__ import annotations
 
 from reactor.data.intervals import EVERYTHING
-from reactor.data.schema import TableSchema
+from reactor.data.schema import Schema, TableSchema
 from reactor.data.values import Value
 from reactor.engine.database import Database
 from reactor.engine.documents import Document
 from reactor.engine.limits import Meter, TransactionLimits
 from reactor.engine.tables import MODULES
+from reactor.errors import StoreProblem
 from reactor.functions.execution import module_row_id
 from reactor.functions.loader import LoadedApp
 from reactor.functions.runner import Runner
@@ -23,23 +24,35 @@ from reactor.types import BY_CREATION_TIME, BY_ID, Timestamp
 
 
 async def deploy(database: Database, runner: Runner, app: LoadedApp) -> None:
-    """Swap `app` in. Everything but waiting for the disk happens in one step of the event loop."""
-    schema = app.schema
-    database.create_tables(schema.tables)
-    database.define_indexes(
-        {
-            table.name: {
-                index.name: index.fields
-                for index in table.indexes.values()
-                if index.name not in (BY_ID, BY_CREATION_TIME)
-            }
-            for table in schema.tables.values()
-        }
-    )
+    """Swap `app` in, in one step of the event loop, once its tables are there for good.
+
+    If the store fails, the version before goes on.
+    """
+    tables = app.schema.tables
+    database.create_tables(tables)
+    await database.wait_durable(database.head)
+    await database.describe([_description(database, table) for table in tables.values()])
+    previous = runner.app
+    # The code first: who begins on a state with the new modules must run the new functions.
     runner.app = app
-    ts = _write_modules(database, app)
-    await database.wait_durable(max(ts, database.head))
-    await database.describe([_description(database, table) for table in schema.tables.values()])
+    database.define_indexes(_indexes(app.schema))
+    try:
+        await database.wait_durable(max(_write_modules(database, app), database.head))
+    except StoreProblem:
+        runner.app = previous
+        database.define_indexes(_indexes(previous.schema))
+        raise
+
+
+def _indexes(schema: Schema) -> dict[str, dict[str, tuple[str, ...]]]:
+    return {
+        table.name: {
+            index.name: index.fields
+            for index in table.indexes.values()
+            if index.name not in (BY_ID, BY_CREATION_TIME)
+        }
+        for table in schema.tables.values()
+    }
 
 
 def _write_modules(database: Database, app: LoadedApp) -> Timestamp:

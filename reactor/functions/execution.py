@@ -143,9 +143,16 @@ class Execution:
     def _find(self, path: str, kind: FunctionKind, *, internal: bool | None = None) -> FunctionSpec:
         may_internal = self._caller.internal if internal is None else internal
         self._read_module(parse_path(path).module)
+        if internal is None and not self._is_public(path):
+            # Whether, and how, it is refused depends on who asks: never share the answer.
+            self.auth.observed = True
         spec = find_function(self.app, path, internal=may_internal, kind=kind)
         self._read_module(spec.module)
         return spec
+
+    def _is_public(self, path: str) -> bool:
+        spec = self.app.registry.find(path)
+        return spec is not None and spec.public
 
     def _read_module(self, module: str) -> None:
         modules = self._tables.named(MODULES)

@@ -223,6 +223,11 @@ class Query(Generic[Row]):
         index = state.indexes.get(name)
         if index is None:
             raise QueryMisuse(f"Index {state.name}.{name} not found.", tag="IndexNotFoundError")
+        if self._range is not None and index.fields and index.fields != self._range.fields:
+            raise QueryMisuse(
+                f"Index {state.name}.{name} was redefined by a deployment while this function ran. "
+                "Try again."
+            )
         return state, index
 
     def _scan(self, walk: Walk) -> Scan:

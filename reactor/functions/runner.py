@@ -28,7 +28,7 @@ from reactor.engine.database import Database
 from reactor.engine.limits import Meter, TransactionLimits
 from reactor.engine.outcome import Evaluation, Outcome
 from reactor.engine.transaction import Transaction
-from reactor.errors import LimitExceeded, Overloaded
+from reactor.errors import LimitExceeded, Overloaded, Unavailable
 from reactor.functions import session_requests
 from reactor.functions.context import Determinism
 from reactor.functions.deadline import Interrupted, Watchdog
@@ -51,6 +51,8 @@ _OPTIMISTIC_TRIES = 3
 _WORKERS = 4
 _QUICK_RUNS_TO_RETURN = 20
 _GRACE_SECONDS = 1.0
+#: How long a call may wait for a free worker thread.
+_QUEUE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +81,13 @@ class Runner:
         self._gate = MutationGate()
         # Paths that have proved slow, with the number of quick runs since.
         self._slow: dict[str, int] = {}
+        self._stopped = False
 
     def start(self) -> None:
         self._watchdog.start()
 
     def stop(self) -> None:
+        self._stopped = True
         self._watchdog.stop()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
@@ -99,15 +103,15 @@ class Runner:
         self, call: QueryCall, ts: Timestamp, *, internal: bool = False
     ) -> Evaluation:
         """Run a query at the durable timestamp `ts` (which the caller holds)."""
-        app = self.app
         seed = self._database.entropy.bytes(16)
+        now_ns = self.clock.now_ns()
         caller = self.caller(call.identity, internal or call.identity.is_admin, None)
 
         def attempt(deadline: _Deadline) -> tuple[Execution, Outcome]:
             meter = Meter(_transaction_limits(deadline.limits), deadline.check)
             transaction = self._database.begin_query(meter, at=ts)
-            determinism = Determinism(self.clock.now_ns(), seed)
-            execution = self._execution(app, transaction, caller, determinism, call.journal)
+            determinism = Determinism(now_ns, seed)
+            execution = self._execution(transaction, caller, determinism, call.journal)
             deadline.execution = execution
             value, error = execution.run(call.path, call.args, FunctionKind.QUERY)
             return execution, Outcome.of(
@@ -121,7 +125,7 @@ class Runner:
         started = self.clock.monotonic_seconds()
         self._database.hold(ts)
         try:
-            execution, outcome = await self._run(app, call.path, attempt)
+            execution, outcome = await self._run(call.path, attempt)
         except _TimedOut as timeout:
             execution, outcome = self._timed_out(timeout, call.path, caller, ts)
         finally:
@@ -148,7 +152,6 @@ class Runner:
         request: SessionRequest | None = None,
     ) -> Outcome:
         """Run a mutation until it commits or fails; returns when its outcome is durable."""
-        app = self.app
         seed = self._database.entropy.bytes(16)
         now_ns = self.clock.now_ns()
         caller = self.caller(identity, internal or identity.is_admin, request)
@@ -156,7 +159,7 @@ class Runner:
         def attempt(deadline: _Deadline) -> tuple[Execution, Outcome]:
             meter = Meter(_transaction_limits(deadline.limits), deadline.check)
             transaction = self._database.begin_mutation(meter, seed=seed)
-            execution = self._execution(app, transaction, caller, Determinism(now_ns, seed))
+            execution = self._execution(transaction, caller, Determinism(now_ns, seed))
             deadline.execution = execution
             if request is not None:
                 known = session_requests.recorded(transaction, request)
@@ -174,7 +177,7 @@ class Runner:
 
         started = self.clock.monotonic_seconds()
         try:
-            execution, outcome = await self._until_committed(app, path, attempt)
+            execution, outcome = await self._until_committed(path, attempt)
         except _TimedOut as timeout:
             ts = self._database.durable
             execution, outcome = self._timed_out(timeout, path, caller, ts)
@@ -183,9 +186,7 @@ class Runner:
         await self._database.wait_durable(outcome.ts)
         return outcome
 
-    async def _until_committed(
-        self, app: LoadedApp, path: str, attempt: _Attempt
-    ) -> tuple[Execution, Outcome]:
+    async def _until_committed(self, path: str, attempt: _Attempt) -> tuple[Execution, Outcome]:
         for tries in count(1):
             alone = tries > _OPTIMISTIC_TRIES
             async with self._gate.entered(alone=alone):
@@ -193,7 +194,7 @@ class Runner:
                 held = self._database.durable
                 self._database.hold(held)
                 try:
-                    execution, outcome = await self._run(app, path, attempt)
+                    execution, outcome = await self._run(path, attempt)
                     if not alone:
                         await self._gate.passed()
                     committed = self._database.commit(execution.transaction)
@@ -213,19 +214,20 @@ class Runner:
 
     def _execution(
         self,
-        app: LoadedApp,
         transaction: Transaction,
         caller: Caller,
         determinism: Determinism,
         journal: str | None = None,
     ) -> Execution:
+        # The app as it is after the transaction began: never older than the modules it reads.
         return Execution(
-            app, transaction, self._database.tables, caller, determinism,
+            self.app, transaction, self._database.tables, caller, determinism,
             journal=journal, echo=self.echo,
         )  # fmt: skip
 
-    async def _run(self, app: LoadedApp, path: str, attempt: _Attempt) -> tuple[Execution, Outcome]:
+    async def _run(self, path: str, attempt: _Attempt) -> tuple[Execution, Outcome]:
         """Run on the event loop if the function is known to be quick, else in a thread."""
+        app = self.app
         spec = app.registry.find(path)
         limits = spec.limits if spec is not None else app.settings.limits
         key = spec.path if spec is not None else path
@@ -244,22 +246,39 @@ class Runner:
     async def _in_thread(
         self, path: str, limits: Limits, attempt: _Attempt
     ) -> tuple[Execution, Outcome]:
-        ends = self.clock.monotonic_seconds() + limits.run_seconds
-        deadline = _Deadline(limits, lambda: self.clock.monotonic_seconds() > ends)
+        deadline = _Deadline(limits, None)
+        loop = asyncio.get_running_loop()
 
         def work() -> tuple[Execution, Outcome]:
+            # From now, not from when it was queued: waiting for a free thread is not running.
+            ends = self.clock.monotonic_seconds() + limits.run_seconds
+            deadline.is_over = lambda: self.clock.monotonic_seconds() > ends
+            loop.call_soon_threadsafe(begun)
             try:
                 return self._watchdog.run(limits.run_seconds, lambda: attempt(deadline))
             except Interrupted:
                 raise _TimedOut(path, deadline) from None
 
-        running = asyncio.get_running_loop().run_in_executor(self._threads, work)
-        try:
+        if self._stopped:
+            raise _stopped_meanwhile(path)
+
+        def begun() -> None:
             # The watchdog can't interrupt a C call; then the caller is answered all the same.
-            async with asyncio.timeout(limits.run_seconds + _GRACE_SECONDS):
+            if not running.done() and not timer.expired():
+                timer.reschedule(loop.time() + limits.run_seconds + _GRACE_SECONDS)
+
+        running = loop.run_in_executor(self._threads, work)
+        try:
+            async with asyncio.timeout(_QUEUE_SECONDS) as timer:
                 return await running
         except TimeoutError:
             raise _TimedOut(path, deadline) from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._stopped and (task is None or not task.cancelling()):
+                # Not the caller gave up: `stop` threw out what had not begun.
+                raise _stopped_meanwhile(path) from None
+            raise
 
     def _notice_speed(self, path: str, seconds: float) -> None:
         if path not in self._slow:
@@ -295,15 +314,15 @@ class Runner:
 class _Deadline:
     """The time that one attempt has; `check` is what the meter calls."""
 
-    __slots__ = ("_is_over", "execution", "limits")
+    __slots__ = ("execution", "is_over", "limits")
 
     def __init__(self, limits: Limits, is_over: Callable[[], bool] | None) -> None:
         self.limits = limits
         self.execution: Execution | None = None
-        self._is_over = is_over
+        self.is_over = is_over
 
     def check(self) -> None:
-        if self._is_over is not None and self._is_over():
+        if self.is_over is not None and self.is_over():
             raise Interrupted
 
 
@@ -318,6 +337,10 @@ class _TimedOut(Exception):
         if deadline.execution is None:
             raise Overloaded(f"{path} waited too long for a free worker thread. Try again.")
         self.execution = deadline.execution
+
+
+def _stopped_meanwhile(path: str) -> Unavailable:
+    return Unavailable(f"The Reactor was stopped before {path} began. Start it, and try again.")
 
 
 _Attempt = Callable[[_Deadline], tuple[Execution, Outcome]]

@@ -102,6 +102,7 @@ class LiveQueries:
         self.watched(query)
         self._unregister(query, set(query.keys))
         self._ranges.remove(query)
+        query.mapped = False
 
     # -- evaluating ------------------------------------------------------------------------------
 
@@ -142,13 +143,21 @@ class LiveQueries:
         previous = query.evaluation
         conflict = self._database.conflict_since(evaluation.reads, evaluation.outcome.ts)
         query.settle(evaluation, None if conflict is None else conflict.ts)
-        if previous is None or previous.reads != evaluation.reads:
+        if not query.mapped or previous is None or previous.reads != evaluation.reads:
             self._ranges.remove(query)
             for aspect, ranges in evaluation.reads.items():
                 self._ranges.add(query, aspect, ranges)
+            query.mapped = True
         self._rekey(query, evaluation)
+        self._pace(query)
         if query.stale_since is not None:
-            self._schedule(query)
+            self.keep_fresh(query)
+        # Here, and not where a re-run was asked for: whoever it was, all watchers must hear of it.
+        if previous is not None and (
+            previous.outcome.digest != evaluation.outcome.digest
+            or previous.identity_observed != evaluation.identity_observed
+        ):
+            self._tell(query)
 
     def _rekey(self, query: LiveQuery, evaluation: Evaluation) -> None:
         """Register the keys under which others may share the newest evaluation."""
@@ -194,12 +203,13 @@ class LiveQueries:
         # A newcomer without a journal must see a first page of its own from now on.
         self._unregister(query, {k for k in query.keys if k.journal != query.call.journal})
         if query.watchers:
-            self._schedule(query)
+            self.keep_fresh(query)
         elif query.flight is None:
             self._forget(query)
 
-    def _schedule(self, query: LiveQuery) -> None:
-        if query.refreshing or not query.watchers:
+    def keep_fresh(self, query: LiveQuery) -> None:
+        """Re-run it in the background if it is stale and watched. Its watchers are told."""
+        if query.stale_since is None or query.refreshing or not query.watchers:
             return
         query.refreshing = True
         task = asyncio.get_running_loop().create_task(self._refresh(query))
@@ -207,28 +217,19 @@ class LiveQueries:
         task.add_done_callback(self._tasks.discard)
 
     async def _refresh(self, query: LiveQuery) -> None:
-        """Re-run a stale query until it is fresh; tell its watchers if its result changed."""
+        """Re-run a stale query until it is fresh."""
         try:
             while query.stale_since is not None and query.watchers:
                 if query.refresh_after_seconds:
                     await asyncio.sleep(query.refresh_after_seconds)
                     if query.stale_since is None or not query.watchers:
                         break
-                before = query.evaluation
                 ts = self._database.durable
                 self._database.hold(ts)
                 try:
                     await self.evaluation_at(query, ts)
                 finally:
                     self._database.release(ts)
-                self._pace(query)
-                if (
-                    before is None
-                    or query.evaluation is None
-                    or before.outcome.digest != (query.evaluation.outcome.digest)
-                    or (query.evaluation.identity_observed and not before.identity_observed)
-                ):
-                    self._tell(query)
         except Problem as problem:
             _LOGGER.warning("re-running %s failed: %s", query.call.path, problem)
             self._tell(query)
@@ -263,5 +264,6 @@ class LiveQueries:
             query.check()
             assert bool(query.watchers) != (query in self._unwatched) or query.flight is not None
         assert self._unwatched_bytes == sum(self._unwatched.values())
+            assert query.mapped == (query.evaluation is not None)
         for query in self._unwatched:
             assert not query.watchers

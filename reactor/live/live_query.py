@@ -69,6 +69,7 @@ class LiveQuery:
         "evaluation",
         "flight",
         "keys",
+        "mapped",
         "past",
         "refresh_after_seconds",
         "refreshing",
@@ -80,6 +81,8 @@ class LiveQuery:
         self.call = call
         self.keys: set[QueryKey] = set()
         self.evaluation: Evaluation | None = None
+        #: Are the newest evaluation's reads in the interval map?
+        self.mapped = False
         self.past: _Past | None = None
         self.stale_since: Timestamp | None = None
         self.flight: asyncio.Future[None] | None = None
