@@ -11,6 +11,7 @@ from reactor.data.values import Int64, Value
 from reactor.errors import LoadError, Problem, ReactorError
 from reactor.functions.app import App
 from reactor.functions.context import ActionCtx, MutationCtx, QueryCtx
+from reactor.functions.failures import CallFailed
 from reactor.functions.limits import Limits
 from reactor.functions.loader import load_app
 from reactor.functions.pagination import Page, PaginationOptions
@@ -30,6 +31,7 @@ __all__ = [
     "ActionCtx",
     "App",
     "BlockingReactor",
+    "CallFailed",
     "Id",
     "Index",
     "Int64",

@@ -63,8 +63,8 @@ def find_function(
         shown = str(parse_path(path))
         if internal:
             raise FunctionNotFound(
-                f"Could not find function for '{shown}'. Did you forget to run `npx convex dev`? "
-                f"With reactor: does app {app.name!r} declare it, and did its last save load?"
+                f"Could not find function for '{shown}'. Does app {app.name!r} declare it, and did "
+                "its last save load?"
             )
         raise FunctionNotFound(f"Could not find public function for '{shown}'.")
     if kind is not None and spec.kind is not kind:

@@ -48,8 +48,10 @@ class Printer:
 
     def grid(self, grid: Grid) -> None:
         """Documents side by side, as wide as they need to be where nobody folds lines."""
-        width = None if self.is_terminal else UNFOLDED_WIDTH
-        self._out.print(grid, width=width, soft_wrap=False)
+        out = self._out
+        if not self.is_terminal:
+            out = Console(file=out.file, highlight=False, width=UNFOLDED_WIDTH)
+        out.print(grid, soft_wrap=False)
 
     def note(self, text: str) -> None:
         """Something worth knowing that is not the result itself."""

@@ -17,6 +17,10 @@ from reactor.errors import InvalidRequest, InvalidValue
 CELL_CHARACTERS_MAX: Final = 60
 
 
+#: Characters of the document ids of user tables.
+ID_LENGTH = 32
+
+
 def parse_arguments(text: str) -> dict[str, Value]:
     """The arguments of a call from their JSON text; InvalidRequest says where it is wrong."""
     try:
@@ -52,7 +56,9 @@ def as_grid(documents: Sequence[dict[str, Value]]) -> Grid:
         names.update(dict.fromkeys(document))
     grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in names:
-        grid.add_column(name, overflow="fold", no_wrap=True)
+        # An id is there to be copied, so it is never cut; what else does not fit ends in "…".
+        whole = len(name) if name != "_id" else ID_LENGTH
+        grid.add_column(name, overflow="ellipsis", no_wrap=True, min_width=whole)
     for document in documents:
         grid.add_row(*(Text(_cell(document, name)) for name in names))
     return grid
