@@ -14,6 +14,12 @@ from reactor.errors import LoadError
 from reactor.functions.load_errors import located_error, shown_path
 
 _IMPORTS_REACTOR = re.compile(rb"^\s*(?:from|import)\s+reactor\b", re.MULTILINE)
+# A script that merely uses reactor may lie beside app folders, and must not be imported as an app.
+_DECLARES = re.compile(
+    rb"^\s*@(?:\w+\.)?(?:(?:internal_)?(?:query|mutation|action)|http_action)\b"
+    rb"|^\s*class\s+\w+\([^)]*\bTable\b|\bApp\(",
+    re.MULTILINE,
+)
 _TELLING_NAMES = frozenset({"schema.py", "app.py"})
 
 
@@ -62,8 +68,8 @@ def discover_apps(path: Path) -> dict[str, Path]:
         return {folder.name: folder}
     raise LoadError(
         f"{shown_path(folder)} is neither an app nor a folder of apps. Looked for Python files "
-        "that import reactor (such as schema.py or app.py) in it and in each folder in it. Make a "
-        "new app with `reactor init NAME`."
+        "that declare tables or functions (such as schema.py or app.py) in it and in each folder "
+        "in it. Make a new app with `reactor init NAME`."
     )
 
 
@@ -99,10 +105,14 @@ def _top_level_files(folder: Path) -> list[Path]:
 
 
 def _declares(folder: Path) -> bool:
-    return any(
-        file.name in _TELLING_NAMES or _IMPORTS_REACTOR.search(file.read_bytes())
-        for file in _top_level_files(folder)
-    )
+    return any(map(_is_part_of_an_app, _top_level_files(folder)))
+
+
+def _is_part_of_an_app(file: Path) -> bool:
+    if file.name in _TELLING_NAMES:
+        return True
+    source = file.read_bytes()
+    return bool(_IMPORTS_REACTOR.search(source) and _DECLARES.search(source))
 
 
 def _is_module_folder(name: str) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from reactor.errors import LoadError
 from reactor.functions.app_folder import app_modules, checked_folder, discover_apps
 
-IMPORTS = "from reactor import query\n"
+IMPORTS = "from reactor import query\n\n\n@query\ndef f(ctx): ...\n"
 
 
 def write(folder: Path, *names: str, text: str = IMPORTS) -> None:
@@ -72,6 +72,7 @@ def test_a_folder_of_app_folders_is_several_apps(tmp_path: Path) -> None:
 def test_scripts_beside_the_apps_do_not_make_their_folder_an_app(tmp_path: Path) -> None:
     write(tmp_path, "shop/items.py")
     write(tmp_path, "setup.py", text="import setuptools\n")
+    write(tmp_path, "report.py", text="from reactor import Reactor\nReactor('shop')\n")
     assert list(discover_apps(tmp_path)) == ["shop"]
 
 
