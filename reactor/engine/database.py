@@ -72,6 +72,8 @@ class Database:
         self._retention_ns = int(retention_seconds * 1e9)
         self._writer: LogWriter | None = None
         self._generation = 0
+        # What was taken back, as (above, upto] ascending; no timestamp in there is given again.
+        self._taken_back: list[tuple[Timestamp, Timestamp]] = []
         self._waiters: deque[_Waiter] = deque()
         self._held: Counter[Timestamp] = Counter()
         self._listeners: list[PublishListener] = []
@@ -235,7 +237,8 @@ class Database:
             for table, internal_id, before, after in changes
             for step in table.written_keys(internal_id, before, after)
         ]
-        ts = max(self.head + 1, self.clock.now_ns())
+        newest = self._taken_back[-1][1] if self._taken_back else 0
+        ts = max(self.head + 1, newest + 1, self.clock.now_ns())
         written = tuple(_apply(step, ts) for step in planned)
         self.log.append(LogEntry(ts, written))
         self.head = ts
@@ -255,6 +258,8 @@ class Database:
 
     async def wait_durable(self, ts: Timestamp) -> None:
         """Return once everything up to `ts` is durable; raise the store's error if it never is."""
+        if any(above < ts <= upto for above, upto in self._taken_back):
+            raise StoreUnavailable("The store could not append this to its log. Try again.")
         if ts <= self.durable:
             return
         waiter = _Waiter(ts, asyncio.get_running_loop().create_future())
@@ -285,6 +290,10 @@ class Database:
         """Take back everything that is not durable; its callers get the store's error."""
         if generation < self._generation:
             return
+        above, upto = self.durable, self.head
+        if self._taken_back and self._taken_back[-1][0] == above:
+            above, _ = self._taken_back.pop()
+        self._taken_back.append((above, upto))
         self.head = self.durable
         self.log.truncate(self.durable)
         for table in self.tables:

@@ -6,8 +6,10 @@ that runs too long stops at its next `ctx.db` call.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from reactor.errors import LimitExceeded
 
@@ -26,6 +28,11 @@ class TransactionLimits:
     ranges_read: int = 4_096
     documents_written: int = 16_000
     bytes_written: int = 16 << 20
+
+    NONE: ClassVar[TransactionLimits]
+
+
+TransactionLimits.NONE = TransactionLimits(*[sys.maxsize] * 5)
 
 
 def _no_deadline() -> None:

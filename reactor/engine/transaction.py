@@ -9,8 +9,6 @@ Reads are recorded as ranges of index keys: a point read is the range of one key
 only the part it walked, `count` records membership only. What a rolled back part had read stays
 recorded, because the function's later course may depend on it.
 
-What the system reads and writes on its own account (its tables) does not count against the limits.
-
 Invariants (see `check`): the last statement of a document's chain is its current state; an overlay
 index exists only for an index that was scanned after a write, and holds exactly the keys that the
 statements wrote to it.
@@ -19,6 +17,7 @@ statements wrote to it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from reactor.data import wire
@@ -27,11 +26,11 @@ from reactor.data.intervals import KeyRange
 from reactor.data.keys import encode_key, successor
 from reactor.data.values import Value
 from reactor.engine.documents import Document
-from reactor.engine.limits import Meter
+from reactor.engine.limits import Meter, TransactionLimits
 from reactor.engine.reads import ReadSet
 from reactor.engine.row_identity import RowIdentities
 from reactor.engine.scan import Scan
-from reactor.engine.tables import FIRST_USER_TABLE, Index, Tables, TableState
+from reactor.engine.tables import Index, Tables, TableState
 from reactor.engine.versions import VersionedIndex
 from reactor.types import IndexId, Timestamp
 
@@ -97,9 +96,7 @@ class Transaction:
     ) -> tuple[Timestamp | None, Document | None]:
         """The document and the timestamp of its commit (None for one written here, or absent)."""
         key = encode_key((internal_id,))
-        metered = table.number >= FIRST_USER_TABLE
-        if metered:
-            self.meter.range_read(f"{table.name}.by_id")
+        self.meter.range_read(f"{table.name}.by_id")
         self._reads.add(table.by_id.id, KeyRange(key, successor(key)))
         own = self._written.get((table.number, internal_id))
         if own is not None and own.statements:
@@ -107,9 +104,22 @@ class Transaction:
         version = table.by_id.versions.find(key, self.begin_ts)
         if version is None or version.document is None:
             return None, None
-        if metered:
-            self.meter.document_read(len(version.document.encoded), f"{table.name}.by_id")
+        self.meter.document_read(len(version.document.encoded), f"{table.name}.by_id")
         return version.ts, version.document
+
+    def depend_on(self, table: TableState, internal_id: InternalId) -> None:
+        """Record a point read without reading or metering: what the framework itself depends on."""
+        key = encode_key((internal_id,))
+        self._reads.add(table.by_id.id, KeyRange(key, successor(key)))
+
+    @contextmanager
+    def unmetered(self) -> Iterator[None]:
+        """Reads and writes of the framework's own, which no limit of a function counts."""
+        meter, self.meter = self.meter, Meter(TransactionLimits.NONE)
+        try:
+            yield
+        finally:
+            self.meter = meter
 
     def scan(
         self, table: TableState, index: Index, within: KeyRange, *, reverse: bool = False
@@ -197,9 +207,7 @@ class Transaction:
             written = _Written(table, None if version is None else version.document)
             self._written[table.number, internal_id] = written
         before = written.current
-        if table.number >= FIRST_USER_TABLE:
-            size = 0 if document is None else len(document.encoded)
-            self.meter.document_written(size, table.name)
+        self.meter.document_written(0 if document is None else len(document.encoded), table.name)
         self._statement += 1
         written.statements.append((self._statement, document))
         for name, index in table.indexes.items():

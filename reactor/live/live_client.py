@@ -4,8 +4,9 @@
 the client is shown holds at one moment. It reports the queries that are new or whose outcome
 differs from what was last reported, ordered by query id.
 
-Invariant: `_reported[query_id]` is the digest of the outcome that the last `advance` which
-mentioned the query reported; a query without one is new to the client.
+Invariants: `_Watched.reported` is the digest of the outcome that the last `advance` which mentioned
+the query returned; a query without one is new to the client. Outside of `advance`, `on_dirty` was
+called since the last one began if the newest evaluation of some query is another one.
 """
 
 from __future__ import annotations
@@ -55,12 +56,17 @@ class LiveClient:
         self._on_dirty = on_dirty
         self._identity = Identity.ANONYMOUS
         self._watched: dict[int, _Watched] = {}
+        self._advancing = False
+        self._changed_meanwhile = False
 
     def __len__(self) -> int:
         return len(self._watched)
 
     def query_changed(self) -> None:
-        self._on_dirty()
+        if self._advancing:
+            self._changed_meanwhile = True  # `advance` may yet report it
+        else:
+            self._on_dirty()
 
     def add(
         self, query_id: int, path: str, args: dict[str, Value], journal: str | None = None
@@ -84,37 +90,78 @@ class LiveClient:
             self._detach(watched)
 
     async def advance(self) -> Advance:
-        """Bring every watched query to the newest durable timestamp. Runs what is stale."""
+        """Bring every watched query to the newest durable timestamp. Runs what is stale.
+
+        If it fails or is cancelled, the next one reports what this one would have.
+        """
+        assert not self._advancing, "one advance at a time"
         database = self._database
         ts = database.durable
         database.hold(ts)
-        results: list[tuple[int, Outcome]] = []
-        turn_ends = database.clock.monotonic_seconds() + _TURN_SECONDS
+        self._advancing, self._changed_meanwhile = True, False
         try:
-            for query_id, watched in sorted(self._watched.items()):
-                if self._watched.get(query_id) is not watched:
-                    continue
-                outcome = await self._outcome(watched, ts)
-                if outcome.digest != watched.reported or outcome.journal != watched.journal:
-                    watched.journal = outcome.journal
-                    watched.reported = outcome.digest
-                    results.append((query_id, outcome))
-                if database.clock.monotonic_seconds() > turn_ends:
-                    await asyncio.sleep(0)
-                    turn_ends = database.clock.monotonic_seconds() + _TURN_SECONDS
+            results = await self._results_at(ts)
+            self._changed_meanwhile = self._is_behind()
         finally:
             database.release(ts)
-        return Advance(ts, tuple(results))
+            self._advancing = False
+            if self._changed_meanwhile:
+                self._on_dirty()
+        return Advance(ts, results)
 
-    async def _outcome(self, watched: _Watched, ts: Timestamp) -> Outcome:
-        query = watched.query
-        if query is None or not query.serves(self._identity):
-            query = self._attach(watched)
-        evaluation = await self._live.evaluation_at(query, ts)
-        if evaluation.identity_observed and query.call.identity != self._identity:
-            # A shared query turned out to look at the identity: this outcome is another caller's.
-            evaluation = await self._live.run(self._call(watched), ts)
-        return evaluation.outcome
+    async def _results_at(self, ts: Timestamp) -> tuple[tuple[int, Outcome], ...]:
+        clock = self._database.clock
+        turn_ends = clock.monotonic_seconds() + _TURN_SECONDS
+        found: list[tuple[int, _Watched, Outcome]] = []
+        for query_id, watched in sorted(self._watched.items()):
+            if self._watched.get(query_id) is not watched:
+                continue
+            outcome = await self._outcome(query_id, watched, ts)
+            if outcome is None:
+                continue
+            if outcome.digest != watched.reported or outcome.journal != watched.journal:
+                found.append((query_id, watched, outcome))
+            if clock.monotonic_seconds() > turn_ends:
+                await asyncio.sleep(0)
+                turn_ends = clock.monotonic_seconds() + _TURN_SECONDS
+        results = []
+        # Only now, when nothing can come between: what is noted as reported will be reported.
+        for query_id, watched, outcome in found:
+            if self._watched.get(query_id) is watched:
+                watched.journal = outcome.journal
+                watched.reported = outcome.digest
+                results.append((query_id, outcome))
+        return tuple(results)
+
+    async def _outcome(self, query_id: int, watched: _Watched, ts: Timestamp) -> Outcome | None:
+        """The outcome at `ts`; None if the query was removed meanwhile."""
+        while self._watched.get(query_id) is watched:
+            query = watched.query
+            if query is None or not query.serves(self._identity):
+                query = self._attach(watched)
+            identity = self._identity
+            evaluation = await self._live.evaluation_at(query, ts)
+            if not evaluation.identity_observed or query.call.identity == identity:
+                return evaluation.outcome
+            # It turned out to look at the identity, and this outcome is another caller's.
+            if query.serves(identity):
+                # It did so in the past only: nobody else needs that.
+                return (await self._live.run(self._call(watched), ts)).outcome
+        return None
+
+    def _is_behind(self) -> bool:
+        """Has a query moved on from what was reported? Then nobody else will tell us of it."""
+        behind = False
+        for watched in self._watched.values():
+            query = watched.query
+            if query is None or query.evaluation is None:
+                continue
+            self._live.keep_fresh(query)
+            if query.evaluation.outcome.digest != watched.reported or not query.serves(
+                self._identity
+            ):
+                behind = True
+        return behind
 
     def _call(self, watched: _Watched) -> QueryCall:
         return QueryCall(

@@ -6,12 +6,12 @@ looked at it, identity are equal.
 
 Every kept evaluation has its read ranges in one `IntervalMap`. When commits become durable, each
 written key is looked up there: the queries it hits become stale. A stale query that is watched is
-re-run in the background and its watchers are told only if the result differs; one that nobody
-watches is forgotten. So a kept, unwatched, not stale query *is* the cache, bounded by count.
+re-run in the background; one that nobody watches is forgotten. So a kept, unwatched, not stale
+query *is* the cache, bounded by count and bytes.
 
 A query whose re-runs are expensive is re-run after a pause that grows with their cost, so that
-heavy writing coalesces; whoever needs its value at a timestamp (`outcome_at`) never waits for the
-pause.
+heavy writing coalesces; whoever needs its value at a timestamp (`evaluation_at`) never waits for
+the pause. Whoever had it re-run, all its watchers are told if the result differs.
 
 Invariants (see `check`): a query is in the interval map exactly while it is kept and has an
 evaluation; every registered key leads to its query and back; unwatched queries are in `_unwatched`.
@@ -151,6 +151,7 @@ class LiveQueries:
         self._rekey(query, evaluation)
         self._pace(query)
         if query.stale_since is not None:
+            self._part_from_newcomers(query)
             self.keep_fresh(query)
         # Here, and not where a re-run was asked for: whoever it was, all watchers must hear of it.
         if previous is not None and (
@@ -200,12 +201,15 @@ class LiveQueries:
         if evaluation is None or query.stale_since is not None or evaluation.outcome.ts >= ts:
             return
         query.stale_since = ts
-        # A newcomer without a journal must see a first page of its own from now on.
-        self._unregister(query, {k for k in query.keys if k.journal != query.call.journal})
+        self._part_from_newcomers(query)
         if query.watchers:
             self.keep_fresh(query)
         elif query.flight is None:
             self._forget(query)
+
+    def _part_from_newcomers(self, query: LiveQuery) -> None:
+        """It will run again within its journal: who has none must see a first page of its own."""
+        self._unregister(query, {k for k in query.keys if k.journal != query.call.journal})
 
     def keep_fresh(self, query: LiveQuery) -> None:
         """Re-run it in the background if it is stale and watched. Its watchers are told."""
@@ -263,7 +267,7 @@ class LiveQueries:
             assert key in query.keys
             query.check()
             assert bool(query.watchers) != (query in self._unwatched) or query.flight is not None
-        assert self._unwatched_bytes == sum(self._unwatched.values())
             assert query.mapped == (query.evaluation is not None)
+        assert self._unwatched_bytes == sum(self._unwatched.values())
         for query in self._unwatched:
             assert not query.watchers

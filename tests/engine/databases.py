@@ -9,21 +9,37 @@ from reactor.engine.database import Database
 from reactor.engine.limits import Meter, TransactionLimits
 from reactor.engine.tables import TableState
 from reactor.engine.transaction import Transaction
-from reactor.runtime import SystemClock, SystemEntropy
+from reactor.runtime import Clock, SystemClock, SystemEntropy
 from reactor.store.base import Store
 from reactor.store.memory import MemoryStore
 
-INDEXES = {"items": {"by_a": ("a",), "by_a_b": ("a", "b")}, "others": {"by_a": ("a",)}}
+INDEXES: dict[str, dict[str, tuple[str, ...]]] = {
+    "items": {"by_a": ("a",), "by_a_b": ("a", "b")},
+    "others": {"by_a": ("a",)},
+}
+
+
+class HandClock:
+    """Wall time that moves only when told to."""
+
+    def __init__(self, ns: int = 1_700_000_000_000_000_000) -> None:
+        self.ns = ns
+
+    def now_ns(self) -> int:
+        return self.ns
+
+    def monotonic_seconds(self) -> float:
+        return self.ns / 1e9
 
 
 @asynccontextmanager
 async def open_database(
-    store: Store | None = None, *, retention_seconds: float = 30.0
+    store: Store | None = None, *, retention_seconds: float = 30.0, clock: Clock | None = None
 ) -> AsyncIterator[Database]:
     """A database with tables `items` and `others`, indexed by `a` and by `a, b`."""
     database = Database(
         store or MemoryStore(),
-        clock=SystemClock(),
+        clock=clock or SystemClock(),
         entropy=SystemEntropy(),
         retention_seconds=retention_seconds,
     )
