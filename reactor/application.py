@@ -78,6 +78,9 @@ class ReactorApi(Protocol):
         *,
         request: tuple[str, int] | None = None,
     ) -> Outcome: ...
+    async def run_public(
+        self, path: str, args: dict[str, Value], identity: Identity
+    ) -> Outcome: ...
     async def run_any(self, path: str, args: dict[str, Value], identity: Identity) -> Outcome: ...
     async def authenticate(
         self, token_type: str, value: str | None, impersonating: dict[str, object] | None
@@ -119,6 +122,7 @@ class Application:
         self._started = False
         self._stopped = False
         self._upkeep: asyncio.Task[None] | None = None
+        self._subscriptions: set[asyncio.Event] = set()
 
     # -- lifecycle -------------------------------------------------------------------------------
 
@@ -150,6 +154,8 @@ class Application:
         if self._upkeep is not None:
             self._upkeep.cancel()
             await asyncio.gather(self._upkeep, return_exceptions=True)
+        for subscription in self._subscriptions:
+            subscription.set()
         await self._live.close()
         self._runner.stop()
         await self._database.close()
@@ -256,6 +262,16 @@ class Application:
         canonical_path(path)
         session_request = None if request is None else SessionRequest(*request)
         return await self._actions.run_action(path, args, identity, request=session_request)
+
+    async def run_public(self, path: str, args: dict[str, Value], identity: Identity) -> Outcome:
+        """Run a public function of whatever kind; any other looks missing, as to `run_query`."""
+        self._check_running()
+        spec = self.loaded.registry.find(path)
+        if spec is not None and spec.kind is FunctionKind.MUTATION:
+            return await self.run_mutation(path, args, identity)
+        if spec is not None and spec.kind is FunctionKind.ACTION:
+            return await self.run_action(path, args, identity)
+        return await self.run_query(path, args, identity)
 
     async def run_any(self, path: str, args: dict[str, Value], identity: Identity) -> Outcome:
         """Run any function by its path, internal and system ones included: for administrators."""
@@ -368,20 +384,26 @@ class Application:
     async def subscribe(
         self, function: FunctionReference, /, **args: Any
     ) -> AsyncGenerator[Any, None]:
-        """The query's result now, and again whenever it changes; a failure is raised."""
+        """The query's result now, and again whenever it changes; a failure is raised.
+
+        Unavailable is raised when the Reactor stops.
+        """
         path = self._path_of(function)
         find_function(self.loaded, path, internal=True, kind=FunctionKind.QUERY)
         dirty = asyncio.Event()
         client = self.open_live_client(dirty.set)
+        self._subscriptions.add(dirty)
         try:
             client.set_identity(Identity.ADMIN)
             client.add(0, path, wire_arguments(self.loaded, args))
             while True:
+                self._check_running()
                 dirty.clear()
                 for _, outcome in (await client.advance()).results:
                     yield python_result(self.loaded.registry.find(path), outcome)
                 await dirty.wait()
         finally:
+            self._subscriptions.discard(dirty)
             client.close()
 
     def _path_of(self, function: FunctionReference) -> str:

@@ -68,6 +68,7 @@ class BlockingReactor:
     def _end_loop(self) -> None:
         loop, self._loop = self._loop, None
         assert loop is not None and self._thread is not None
+        asyncio.run_coroutine_threadsafe(_finish(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         self._thread.join()
         loop.close()
@@ -94,13 +95,31 @@ class BlockingReactor:
                 except StopAsyncIteration:
                     return
         finally:
-            self._wait(_close(results))
+            if self._loop is not None:
+                self._wait(_close(results))
 
     def _wait(self, work: Coroutine[Any, Any, Result]) -> Result:
         if self._loop is None:
             work.close()
             raise RuntimeError("This Reactor is not running: use `with BlockingReactor(...)`.")
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            # Ctrl-C, for one, ends the waiting; then the work is not wanted any more.
+            future.cancel()
+            raise
+
+
+async def _finish() -> None:
+    """End whatever is left on the loop: other threads wait for it."""
+    loop = asyncio.get_running_loop()
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await loop.shutdown_asyncgens()
+    await loop.shutdown_default_executor()
 
 
 async def _next(results: Any) -> Any:

@@ -14,8 +14,7 @@ class Reactor(Application):
     """One app with its database.
 
     ``Reactor("apps/events", store="duckdb:///events.duckdb")``. Use it as an async context manager,
-    mount `asgi` in any ASGI application, or use `reactor.blocking.open_reactor` without an event
-    loop.
+    mount `asgi` in any ASGI application, or use `reactor.BlockingReactor` without an event loop.
     """
 
     async def __aenter__(self) -> Reactor:

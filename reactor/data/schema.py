@@ -6,16 +6,19 @@ import inspect
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Annotated, Any, Final
 
+from pydantic import MISSING, TypeAdapter, ValidationError
+
+from reactor.data.annotation_forms import constrains
 from reactor.data.annotations import AnnotationReader
 from reactor.data.index_keys import BY_ID
 from reactor.data.model_validators import TableV
 from reactor.data.table_schema import IndexSchema, TableSchema
 from reactor.data.tables import Index, Table
-from reactor.data.validators import AnyV, ObjectV, RecordV, UnionV, Validator
+from reactor.data.validators import AnyV, Field, ObjectV, RecordV, UnionV, Validator
 from reactor.data.wire_names import WireNames
-from reactor.errors import SchemaError
+from reactor.errors import SchemaError, ValidatorMismatch
 
 __all__ = ["IndexSchema", "Schema", "TableSchema"]
 
@@ -80,6 +83,7 @@ def _table_name(model: type[Table]) -> str:
 
 
 def _table(model: type[Table], names: WireNames, class_names: Mapping[str, str]) -> TableSchema:
+    _refuse_private_fields(model)
     try:
         reader = AnnotationReader(names, class_names)
         validator = reader.table(model)
@@ -93,10 +97,52 @@ def _table(model: type[Table], names: WireNames, class_names: Mapping[str, str])
                 f"field {declared.python_name} is spelled {name!r} on the wire, but a leading "
                 "underscore is only allowed for system fields like '_id'; rename it",
             )
+    for declared in validator.fields.values():
+        _check_default(model, declared)
     assert isinstance(document_validator, TableV)
     indexes = {**_BUILT_IN, **_indexes(model, validator)}
     assert model.__table_name__ is not None
     return TableSchema(model.__table_name__, model, validator, document_validator, indexes)
+
+
+def _refuse_private_fields(model: type[Table]) -> None:
+    """pydantic makes ``_x: str`` a private attribute: no field, so never stored. One made by a
+    factory can only have been declared as what it is.
+    """
+    for name, private in model.__private_attributes__.items():
+        is_annotated = any(name in inspect.get_annotations(base) for base in model.__mro__)
+        if is_annotated and private.default_factory is None:
+            raise _problem(
+                model,
+                f"field {name} starts with an underscore, so it would not be stored; rename it, "
+                f"such as to {name.lstrip('_') or 'value'}. What is not to be stored is declared "
+                f"as {name}: ... = PrivateAttr(default_factory=...)",
+            )
+
+
+def _check_default(model: type[Table], declared: Field) -> None:
+    """pydantic takes any default; one that cannot be stored would fail only when it is used."""
+    info = model.__pydantic_fields__[declared.python_name]
+    if info.is_required() or info.default_factory is not None or info.default is MISSING:
+        return
+    default = declared.validator.dump(info.default)
+    try:
+        declared.validator.check(default)
+        if any(map(constrains, info.metadata)):
+            annotation: Any = Annotated[(info.annotation, *info.metadata)]
+            loaded = declared.validator.load(default, construct=False)
+            TypeAdapter(annotation).validate_python(loaded, strict=True)
+    except (ValidatorMismatch, ValidationError) as problem:
+        name, shown = declared.python_name, repr(info.default)[:80]
+        reason = ""
+        if isinstance(problem, ValidationError):
+            reason = f" ({problem.errors(include_url=False)[0]['msg']})"
+        advice = "annotate it with `... | None`" if info.default is None else "change one of them"
+        raise _problem(
+            model,
+            f"field {name} has the default {shown}, which does not fit its own annotation"
+            f"{reason}: {declared.validator.describe()}; {advice}, or leave the default out",
+        ) from None
 
 
 def _indexes(model: type[Table], validator: ObjectV) -> dict[str, IndexSchema]:

@@ -25,6 +25,7 @@ from reactor.data.values import (
     EXACT_INT_MAX,
     FIELD_SIZES,
     NESTING_CEILING,
+    NESTING_MAX,
     Int64,
     Refusal,
     Unchecked,
@@ -179,8 +180,8 @@ def _object(
     fields: dict[Unchecked, Unchecked], level: int, convert: _Conversion
 ) -> dict[Unchecked, Unchecked]:
     """`fields` with its values converted; `fields` itself if that changes none."""
-    if level > NESTING_CEILING:
-        raise too_nested(level, NESTING_CEILING)
+    if level > NESTING_MAX and (convert is _to_json or level > NESTING_CEILING):
+        raise too_nested(level, NESTING_MAX if convert is _to_json else NESTING_CEILING)
     changed: dict[Unchecked, Unchecked] | None = None
     sizes = FIELD_SIZES
     name = None
@@ -206,8 +207,8 @@ def _object(
 
 def _array(elements: list[Unchecked], level: int, convert: _Conversion) -> list[Unchecked]:
     """Likewise for arrays."""
-    if level > NESTING_CEILING:
-        raise too_nested(level, NESTING_CEILING)
+    if level > NESTING_MAX and (convert is _to_json or level > NESTING_CEILING):
+        raise too_nested(level, NESTING_MAX if convert is _to_json else NESTING_CEILING)
     changed: list[Unchecked] | None = None
     index = 0
     try:

@@ -14,15 +14,19 @@ is no way out: CPython 3.11 then keeps checking for it, for ever and under a pro
 An interrupt between taking a lock and the `try` that gives it back would leave the lock taken for
 ever. A `with` on a lock made in C has no such gap, which is why there is no `Condition` here; where
 the standard library has one (imports, `logging`), the interrupt waits until the thread is past it.
+It waits a little for a finaliser too: Python prints what one raises, and goes on.
 """
 
 from __future__ import annotations
 
 import ctypes
+import gc
+import inspect
 import logging
 import queue
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from types import FrameType
 from typing import Final, TypeVar
@@ -35,6 +39,9 @@ Result = TypeVar("Result")
 #: How precisely deadlines are kept while something is guarded.
 _POLL_SECONDS = 0.01
 
+#: How many polls an interrupt waits for finalisers to end.
+_FINALISER_POLLS = 20
+
 #: A half done import can't be repeated (extension modules), and holds the module's lock.
 _IMPORTING: Final = "<frozen importlib"
 _LOCK_FILES: Final = frozenset({logging.__file__, threading.__file__, logs.__file__})
@@ -42,6 +49,9 @@ _LOCK_FUNCTIONS: Final = frozenset(
     {"acquire", "release", "_acquireLock", "_releaseLock", "__enter__", "__exit__"}
     | {"addHandler", "removeHandler", "acquire_root", "release_root"}
 )
+
+#: Where weak references call back to when an object is gone.
+_FINALISER_FILES: Final = frozenset({weakref.__file__, inspect.getfile(weakref.WeakSet)})
 
 _set_async_exception = ctypes.pythonapi.PyThreadState_SetAsyncExc
 _set_async_exception.argtypes = (ctypes.c_ulong, ctypes.py_object)
@@ -53,12 +63,13 @@ class Interrupted(BaseException):
 
 
 class _Guard:
-    __slots__ = ("ends", "sent", "thread_id")
+    __slots__ = ("ends", "finalising", "sent", "thread_id")
 
     def __init__(self, thread_id: int, ends: float) -> None:
         self.thread_id = thread_id
         self.ends = ends
         self.sent = False
+        self.finalising = 0
 
 
 class Watchdog:
@@ -68,6 +79,8 @@ class Watchdog:
         self._clock = clock
         self._lock = threading.Lock()
         self._guards: set[_Guard] = set()
+        # Threads in a garbage collection, whose callbacks would swallow an interrupt.
+        self._collecting: set[int] = set()
         self._sleeping = False
         self._stopped = False
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -75,6 +88,8 @@ class Watchdog:
 
     def start(self) -> None:
         self._stopped = False
+        gc.callbacks.insert(0, self._collection_starts)
+        gc.callbacks.append(self._collection_stops)
         self._thread = threading.Thread(target=self._watch, name="reactor-watchdog", daemon=True)
         self._thread.start()
 
@@ -83,6 +98,9 @@ class Watchdog:
         with self._lock:
             self._stopped = True
             idle = not self._guards
+        for callback in (self._collection_starts, self._collection_stops):
+            if callback in gc.callbacks:
+                gc.callbacks.remove(callback)
         self._wake.put(None)
         thread, self._thread = self._thread, None
         if thread is not None and idle:
@@ -101,6 +119,14 @@ class Watchdog:
             # It may have arrived inside `_leave`, which then has not done its work.
             self._leave(guard)
             raise
+
+    def _collection_starts(self, phase: str, info: object) -> None:
+        if phase == "start":
+            self._collecting.add(threading.get_ident())
+
+    def _collection_stops(self, phase: str, info: object) -> None:
+        if phase == "stop":
+            self._collecting.discard(threading.get_ident())
 
     def _enter(self, guard: _Guard) -> None:
         with self._lock:
@@ -135,7 +161,13 @@ class Watchdog:
         due = [guard for guard in self._guards if now >= guard.ends]
         frames = sys._current_frames() if due else {}
         for guard in due:
-            if _holds_a_lock(frames.get(guard.thread_id)):
+            frame = frames.get(guard.thread_id)
+            if _holds_a_lock(frame):
+                continue
+            if guard.finalising < _FINALISER_POLLS and (
+                guard.thread_id in self._collecting or _is_finalising(frame)
+            ):
+                guard.finalising += 1
                 continue
             guard.sent = True
             # Again after a while, should the code have swallowed it.
@@ -150,6 +182,15 @@ def _holds_a_lock(frame: FrameType | None) -> bool:
         return True
     while frame is not None:
         if frame.f_code.co_filename.startswith(_IMPORTING):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _is_finalising(frame: FrameType | None) -> bool:
+    """Is this thread inside a finaliser, where an exception would be lost?"""
+    while frame is not None:
+        if frame.f_code.co_name == "__del__" or frame.f_code.co_filename in _FINALISER_FILES:
             return True
         frame = frame.f_back
     return False

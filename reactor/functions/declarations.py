@@ -169,6 +169,11 @@ def _route(method: str, path: str | None, prefix: str | None) -> Route:
 
 
 def _mark(declaration: Declaration) -> Callable[[Function], Function]:
+    if declaration.limits is not None and not isinstance(declaration.limits, Limits):
+        raise LoadError(
+            f"@{declaration.decorator}(limits={declaration.limits!r}): expected a Limits, for "
+            "example limits=Limits(run_seconds=10)."
+        )
     if declaration.name is not None and not _EXPORT_NAME.fullmatch(declaration.name):
         raise LoadError(
             f"@{declaration.decorator}(name={declaration.name!r}): a function name consists of "

@@ -11,13 +11,14 @@ result through the same read set as any other data.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
 from reactor.data import wire
 from reactor.data.ids import InternalId
-from reactor.data.values import Value, check_value
+from reactor.data.values import NESTING_MAX, Value, check_value
 from reactor.engine.outcome import FunctionFailure
 from reactor.engine.tables import MODULES, Tables
 from reactor.engine.transaction import Transaction
@@ -44,6 +45,9 @@ from reactor.functions.paths import parse_path
 from reactor.functions.query_builder import PageJournal
 from reactor.functions.registry import FunctionKind, FunctionSpec
 from reactor.identity import Identity
+
+#: The brackets of JSON text; strings are matched whole, so that what is inside them does not count.
+_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{}]')
 
 
 def module_row_id(module: str) -> InternalId:
@@ -157,7 +161,7 @@ class Execution:
     def _read_module(self, module: str) -> None:
         modules = self._tables.named(MODULES)
         assert modules is not None
-        self.transaction.get(modules, module_row_id(module))
+        self.transaction.depend_on(modules, module_row_id(module))
 
     def _call(self, spec: FunctionSpec, args: dict[str, Value]) -> object:
         keywords = spec.signature.bind(args, self._tables)
@@ -219,10 +223,36 @@ def _checked_size(value: dict[str, Value], spec: FunctionSpec, what: str) -> int
 
 def encode_result(spec: FunctionSpec, result: object, tables: Tables | None = None) -> bytes:
     """The encoded, validated result. Raises ReturnMismatch, InvalidValue, LimitExceeded."""
-    encoded = spec.signature.encode_result(result, tables)
+    try:
+        encoded = spec.signature.encode_result(result, tables)
+    except RecursionError:
+        raise _too_nested(spec) from None
+    nesting = spec.limits.nesting
+    if nesting < NESTING_MAX and _depth(encoded) > nesting:  # `wire` itself sees to NESTING_MAX
+        raise _too_nested(spec)
     if len(encoded) > spec.limits.result_bytes:
         raise LimitExceeded(
             f"The result of {spec.path} is too large (actual: {len(encoded)} bytes, limit: "
             f"{spec.limits.result_bytes} bytes). Return fewer documents, for example a page."
         )
     return encoded
+
+
+def _too_nested(spec: FunctionSpec) -> LimitExceeded:
+    return LimitExceeded(
+        f"The result of {spec.path} is too nested (maximum nesting {spec.limits.nesting}, or it "
+        "contains itself). Return a flatter value."
+    )
+
+
+def _depth(encoded: bytes) -> int:
+    """How deep JSON text nests."""
+    depth = deepest = 0
+    for bracket in _STRUCTURE.finditer(encoded):
+        found = bracket.group()
+        if found in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif found in b"]}":
+            depth -= 1
+    return deepest

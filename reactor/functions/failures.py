@@ -57,7 +57,9 @@ def describe_failure(
     if isinstance(error, CallFailed | CallFailedWithData):
         inner = error.failure.message.partition("\n")[2] or error.failure.message
         return FunctionFailure(f"{first_line}\n{inner}", data)
-    return FunctionFailure(f"{first_line}\n{_text(error)}\n{_frames(error, folder)}", data)
+    text = f"{first_line}\n{_text(error)}\n{_frames(error, folder)}"
+    # A lone surrogate cannot be sent, and must not turn one failure into another one.
+    return FunctionFailure(text.encode(errors="backslashreplace").decode(), data)
 
 
 def _data_of(error: BaseException) -> bytes | None:
@@ -82,7 +84,10 @@ def _text(error: BaseException) -> str:
     if isinstance(error, Problem):
         return error.message
     name = type(error).__name__
-    text = str(error)
+    try:
+        text = str(error)
+    except Exception as problem:
+        text = f"({type(problem).__name__} while its text was made)"
     return f"Uncaught {name}: {text}" if text else f"Uncaught {name}"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +27,7 @@ from reactor.functions.app_folder import app_modules, checked_folder, discover_a
 from reactor.functions.app_import import AppPackage
 from reactor.functions.arguments import Signature
 from reactor.functions.http_router import HttpRouter
+from reactor.functions.kind_rules import check_kind
 from reactor.functions.load_errors import error_at, import_error, located_error, schema_error
 from reactor.functions.logs import print_and_log
 from reactor.functions.registry import (
@@ -185,6 +186,7 @@ def _assemble(source: _Source) -> LoadedApp:
                 route=declaration.route,
             )
             _add(spec, registry, router)
+    _refuse_app_without_settings(source)  # after what is told better: functions declared there
     return LoadedApp(
         name=source.name,
         folder=source.folder,
@@ -202,6 +204,7 @@ def _settings(source: _Source) -> App:
     found: list[tuple[str, App]] = []
     for path, module in source.modules.items():
         found += [(path, value) for value in vars(module).values() if isinstance(value, App)]
+    found.sort(key=lambda entry: entry[0] != "app")  # others may import it from there
     apps = {id(app): (path, app) for path, app in reversed(found)}
     if len(apps) > 1:
         places = ", ".join(f"`{path}`" for path, _ in sorted(apps.values(), key=lambda e: e[0]))
@@ -218,6 +221,22 @@ def _settings(source: _Source) -> App:
             )
         return app
     return App()
+
+
+def _refuse_app_without_settings(source: _Source) -> None:
+    module = source.modules.get("app")
+    if source.package is None or module is None:
+        return
+    found = [module.app] if hasattr(module, "app") else list(vars(module).values())
+    if any(isinstance(value, App) for value in found):
+        return
+    said = f"`app` is {repr(module.app)[:80]}" if hasattr(module, "app") else "there is none"
+    raise located_error(
+        f"The module `app` is for the app's settings, an App, but {said}.",
+        "Write `app = App(...)` there, with `from reactor import App`. An app without settings "
+        "of its own needs no app.py; give a module for anything else another name.",
+        file=getattr(module, "__file__", None),
+    )
 
 
 def _is_table(value: object) -> bool:
@@ -265,43 +284,13 @@ def _signature(
     names: WireNames,
     class_names: Mapping[str, str],
 ) -> Signature:
-    _check_colour(function, declaration)
+    check_kind(function, declaration)
     try:
         if declaration.kind is FunctionKind.HTTP_ACTION:
             return Signature.of_http_action(function)
         return Signature.of(function, names, class_names=class_names)
     except Problem as error:
         raise error_at(function, error.message, "") from error
-
-
-def _check_colour(function: Callable[..., object], declaration: Declaration) -> None:
-    """`def` for transactions, `async def` for actions; a generator is neither."""
-    name, decorator = function.__name__, declaration.decorator
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise error_at(
-            function,
-            f"@{decorator} `{name}` is a generator (it contains `yield`).",
-            "A function has one result: collect it in a list and return that.",
-        )
-    is_async = inspect.iscoroutinefunction(function)
-    if declaration.kind.is_transaction and is_async:
-        raise error_at(
-            function,
-            f"@{decorator} `{name}` is an `async def`, but a {declaration.kind.value.lower()} runs "
-            "as one transaction, and a transaction cannot suspend: everything that it reads must "
-            "be of one moment.",
-            "Write it as a plain `def`: `ctx.db` needs no await. For what must be awaited (HTTP "
-            "requests, sleeping, other services) declare an @action, which calls queries and "
-            "mutations through `await ctx.run_query(...)` and `await ctx.run_mutation(...)`.",
-        )
-    if not declaration.kind.is_transaction and not is_async:
-        raise error_at(
-            function,
-            f"@{decorator} `{name}` is a plain `def`, but an action runs on the event loop beside "
-            "all other calls and has to await what takes time.",
-            "Write it as `async def`. If it only reads and writes the database, declare it as "
-            "@query or @mutation instead.",
-        )
 
 
 def _add(spec: FunctionSpec, registry: Registry, router: HttpRouter) -> None:

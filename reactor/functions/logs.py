@@ -54,7 +54,8 @@ class LogSink:
         if len(self._lines) >= LINES_MAX:
             self._dropped += 1
             return
-        line = f"[{level}] {text}"
+        # What UTF-8 cannot express could not be sent.
+        line = f"[{level}] {text}".encode(errors="backslashreplace").decode()
         if len(line) > LINE_LENGTH_MAX:
             line = line[: LINE_LENGTH_MAX - len(_TRUNCATED)] + _TRUNCATED
         self._lines.append(line)

@@ -107,6 +107,19 @@ def check_http_action(handler: Handler) -> None:
         )
 
 
+def context_annotation(handler: Handler) -> object:
+    """What the first parameter is annotated with; None without an annotation, or with one that
+    only type checkers can evaluate.
+    """
+    parameters = list(inspect.signature(handler).parameters.values())
+    if not parameters or parameters[0].annotation is _EMPTY:
+        return None
+    try:
+        return _evaluated(handler, parameters[0].name, parameters[0].annotation)
+    except SchemaError:
+        return None
+
+
 def _checked(handler: Handler) -> list[inspect.Parameter]:
     """The parameters, the context first; refuses what has no name that a client could give."""
     parameters = list(inspect.signature(handler).parameters.values())

@@ -7,6 +7,7 @@ record only what they walked.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -161,7 +162,7 @@ class Query(Generic[Row]):
         """The first `count` matching documents, or fewer."""
         if not isinstance(count, int) or isinstance(count, bool) or count < 0:
             raise QueryMisuse(f"take() needs a whole number that is not negative, not {count!r}.")
-        return list(islice(self, count))
+        return list(islice(self, min(count, sys.maxsize)))
 
     def first(self) -> Row | None:
         """The first matching document, or None."""

@@ -1,8 +1,9 @@
 """Running queries and mutations: where, how often, and until when.
 
-*Where.* A function runs on the event loop until a run of it takes longer than `INLINE_SECONDS`.
-That run is interrupted, thrown away and repeated in a worker thread, and so are the following ones,
-until they have been quick again for a while. A function declared `slow` starts in a thread.
+*Where.* The first run of a function is in a worker thread, since nothing is known of it; if that
+was quick, the next ones are on the event loop. A run that takes longer than `INLINE_SECONDS` there
+is interrupted, thrown away and repeated in a thread, and so are the following ones, until they have
+been quick for a while. A function declared `slow` always runs in a thread.
 
 *How often.* A mutation begins on the newest applied state. On the event loop nothing else happens
 between its begin and its commit, so it cannot conflict. In a thread it can: then it is run again on
@@ -15,12 +16,11 @@ everywhere else. Whatever a run saw is told to nobody before it is durable.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
 from random import Random
+from weakref import WeakKeyDictionary
 
 from reactor.data.values import Value
 from reactor.engine.commit_log import Conflict
@@ -28,7 +28,7 @@ from reactor.engine.database import Database
 from reactor.engine.limits import Meter, TransactionLimits
 from reactor.engine.outcome import Evaluation, Outcome
 from reactor.engine.transaction import Transaction
-from reactor.errors import LimitExceeded, Overloaded, Unavailable
+from reactor.errors import LimitExceeded, Overloaded
 from reactor.functions import session_requests
 from reactor.functions.context import Determinism
 from reactor.functions.deadline import Interrupted, Watchdog
@@ -37,11 +37,12 @@ from reactor.functions.failures import describe_failure, request_id
 from reactor.functions.limits import Limits
 from reactor.functions.loader import LoadedApp
 from reactor.functions.mutation_gate import MutationGate
-from reactor.functions.registry import FunctionKind
+from reactor.functions.registry import FunctionKind, FunctionSpec
 from reactor.functions.session_requests import SessionRequest
+from reactor.functions.worker_threads import WorkerThreads
 from reactor.identity import Identity
 from reactor.live.live_query import QueryCall
-from reactor.runtime import seeded
+from reactor.runtime import Clock, seeded
 from reactor.types import Timestamp
 
 #: A function that holds the event loop longer than this moves to a worker thread.
@@ -49,10 +50,8 @@ INLINE_SECONDS = 0.05
 
 _OPTIMISTIC_TRIES = 3
 _WORKERS = 4
-_QUICK_RUNS_TO_RETURN = 20
+_QUICK_RUNS_AFTER_SLOW = 20
 _GRACE_SECONDS = 1.0
-#: How long a call may wait for a free worker thread.
-_QUEUE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +76,18 @@ class Runner:
         self._database = database
         self.clock = database.clock
         self._watchdog = Watchdog(database.clock)
-        self._threads = ThreadPoolExecutor(_WORKERS, thread_name_prefix="reactor-function")
+        self._threads = WorkerThreads(_WORKERS)
         self._gate = MutationGate()
-        # Paths that have proved slow, with the number of quick runs since.
-        self._slow: dict[str, int] = {}
-        self._stopped = False
+        # Quick runs in a thread that a function still owes before it may run on the event loop: 0
+        # for one that has proved quick, 1 if nothing is known of it.
+        self._quick_runs_wanted: WeakKeyDictionary[FunctionSpec, int] = WeakKeyDictionary()
 
     def start(self) -> None:
         self._watchdog.start()
 
     def stop(self) -> None:
-        self._stopped = True
+        self._threads.stop()
         self._watchdog.stop()
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def caller(self, identity: Identity, internal: bool, request: SessionRequest | None) -> Caller:
         """Who asked, with the request id that failures are told under."""
@@ -162,14 +160,16 @@ class Runner:
             execution = self._execution(transaction, caller, Determinism(now_ns, seed))
             deadline.execution = execution
             if request is not None:
-                known = session_requests.recorded(transaction, request)
+                with transaction.unmetered():
+                    known = session_requests.recorded(transaction, request)
                 if known is not None:
                     return execution, known
             value, error = execution.run(path, args, FunctionKind.MUTATION)
             if error is not None:
                 transaction.rollback(0)
             elif request is not None and value is not None:
-                session_requests.record(transaction, request, value, execution.log_lines)
+                with transaction.unmetered():
+                    session_requests.record(transaction, request, value, execution.log_lines)
             outcome = Outcome.of(
                 transaction.begin_ts, value=value, error=error, log_lines=execution.log_lines
             )
@@ -226,66 +226,46 @@ class Runner:
         )  # fmt: skip
 
     async def _run(self, path: str, attempt: _Attempt) -> tuple[Execution, Outcome]:
-        """Run on the event loop if the function is known to be quick, else in a thread."""
+        """Run on the event loop if the function has proved quick, else in a thread."""
         app = self.app
         spec = app.registry.find(path)
         limits = spec.limits if spec is not None else app.settings.limits
-        key = spec.path if spec is not None else path
-        if key not in self._slow and not (spec is not None and spec.slow):
+        if spec is None or (not spec.slow and self._quick_runs_wanted.get(spec, 1) == 0):
             seconds = min(INLINE_SECONDS, limits.run_seconds)
             try:
-                return self._watchdog.run(seconds, lambda: attempt(_Deadline(limits, None)))
+                return self._watchdog.run(seconds, lambda: attempt(_Deadline(limits)))
             except Interrupted:
                 if spec is not None:
-                    self._slow[key] = 0
-        started = self.clock.monotonic_seconds()
-        result = await self._in_thread(key, limits, attempt)
-        self._notice_speed(key, self.clock.monotonic_seconds() - started)
-        return result
+                    self._quick_runs_wanted[spec] = _QUICK_RUNS_AFTER_SLOW
+        shown = path if spec is None else spec.path
+        return await self._in_thread(shown, spec, limits, attempt)
 
     async def _in_thread(
-        self, path: str, limits: Limits, attempt: _Attempt
+        self, path: str, spec: FunctionSpec | None, limits: Limits, attempt: _Attempt
     ) -> tuple[Execution, Outcome]:
-        deadline = _Deadline(limits, None)
-        loop = asyncio.get_running_loop()
+        deadline = _Deadline(limits)
+        seconds = limits.run_seconds
 
-        def work() -> tuple[Execution, Outcome]:
-            # From now, not from when it was queued: waiting for a free thread is not running.
-            ends = self.clock.monotonic_seconds() + limits.run_seconds
-            deadline.is_over = lambda: self.clock.monotonic_seconds() > ends
-            loop.call_soon_threadsafe(begun)
+        def work() -> tuple[tuple[Execution, Outcome], float]:
+            started = self.clock.monotonic_seconds()
+            deadline.ends = (self.clock, started + seconds)
             try:
-                return self._watchdog.run(limits.run_seconds, lambda: attempt(deadline))
+                result = self._watchdog.run(seconds, lambda: attempt(deadline))
             except Interrupted:
                 raise _TimedOut(path, deadline) from None
+            return result, self.clock.monotonic_seconds() - started
 
-        if self._stopped:
-            raise _stopped_meanwhile(path)
-
-        def begun() -> None:
-            # The watchdog can't interrupt a C call; then the caller is answered all the same.
-            if not running.done() and not timer.expired():
-                timer.reschedule(loop.time() + limits.run_seconds + _GRACE_SECONDS)
-
-        running = loop.run_in_executor(self._threads, work)
         try:
-            async with asyncio.timeout(_QUEUE_SECONDS) as timer:
-                return await running
+            # The watchdog can't interrupt a C call; then the caller is answered all the same.
+            result, took = await self._threads.run(work, seconds + _GRACE_SECONDS)
         except TimeoutError:
             raise _TimedOut(path, deadline) from None
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if self._stopped and (task is None or not task.cancelling()):
-                # Not the caller gave up: `stop` threw out what had not begun.
-                raise _stopped_meanwhile(path) from None
-            raise
-
-    def _notice_speed(self, path: str, seconds: float) -> None:
-        if path not in self._slow:
-            return
-        self._slow[path] = self._slow[path] + 1 if seconds < INLINE_SECONDS / 5 else 0
-        if self._slow[path] >= _QUICK_RUNS_TO_RETURN:
-            del self._slow[path]
+        if spec is not None:
+            wanted = self._quick_runs_wanted.get(spec, 1)
+            self._quick_runs_wanted[spec] = (
+                max(wanted - 1, 0) if took < INLINE_SECONDS / 5 else _QUICK_RUNS_AFTER_SLOW
+            )
+        return result
 
     def _timed_out(
         self, timeout: _TimedOut, path: str, caller: Caller, ts: Timestamp
@@ -314,15 +294,15 @@ class Runner:
 class _Deadline:
     """The time that one attempt has; `check` is what the meter calls."""
 
-    __slots__ = ("execution", "is_over", "limits")
+    __slots__ = ("ends", "execution", "limits")
 
-    def __init__(self, limits: Limits, is_over: Callable[[], bool] | None) -> None:
+    def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.execution: Execution | None = None
-        self.is_over = is_over
+        self.ends: tuple[Clock, float] | None = None
 
     def check(self) -> None:
-        if self.is_over is not None and self.is_over():
+        if self.ends is not None and self.ends[0].monotonic_seconds() > self.ends[1]:
             raise Interrupted
 
 
@@ -337,10 +317,6 @@ class _TimedOut(Exception):
         if deadline.execution is None:
             raise Overloaded(f"{path} waited too long for a free worker thread. Try again.")
         self.execution = deadline.execution
-
-
-def _stopped_meanwhile(path: str) -> Unavailable:
-    return Unavailable(f"The Reactor was stopped before {path} began. Start it, and try again.")
 
 
 _Attempt = Callable[[_Deadline], tuple[Execution, Outcome]]

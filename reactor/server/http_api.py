@@ -25,7 +25,7 @@ from reactor.identity import Identity
 from reactor.runtime import secret_bytes
 from reactor.server.authorization import identify, require_admin
 from reactor.server.errors import problem_response
-from reactor.server.request_body import read_json
+from reactor.server.request_body import read_body, read_json
 from reactor.server.value_formats import ValueFormat, choose_format
 from reactor.sync.requests import RefusedCall, decode_arguments
 from reactor.sync.server_messages import CallOutcome, dump
@@ -65,6 +65,9 @@ class HttpApi:
             Route("/api/query_ts", _answering(self._query_ts), methods=["POST"]),
             Route("/api/query_at_ts", _answering(self._query_at_ts), methods=["POST"]),
             Route("/api/query_batch", _answering(self._query_batch), methods=["POST"]),
+            Route("/api/run/{parts:path}", _answering(self._run_parts), methods=["POST"]),
+            Route("/api/check_admin_key", _answering(self._check_admin_key), methods=["GET"]),
+            Route("/echo", _answering(self._echo), methods=["POST"]),
             Route("/version", _answering(self._version), methods=["GET"]),
             Route("/instance_version", _answering(self._version), methods=["GET"]),
             Route("/instance_name", _answering(self._instance_name), methods=["GET"]),
@@ -86,6 +89,22 @@ class HttpApi:
         identity = await require_admin(self._api, request)
         call = _read_call(await read_json(request, BODY_BYTES_MAX), request)
         return _json(await self._run(call, identity, self._api.run_any))
+
+    async def _run_parts(self, request: Request) -> Response:
+        """``/api/run/<a>/<b>/<fn>``: `a/b:fn`, of any kind; internal ones for administrators."""
+        identity = await identify(self._api, request)
+        module, _, name = request.path_params["parts"].rstrip("/").rpartition("/")
+        if not module or not name:
+            raise InvalidRequest(
+                "Name a module and a function, as in /api/run/messages/list or "
+                "/api/run/folder/messages/list",
+                tag="MissingIdentifier",
+            )
+        tree = await read_json(request, BODY_BYTES_MAX)
+        asked = {"args": tree.get("args", {}), "format": tree.get("format") or "json"}
+        call = _read_call({**asked, "path": f"{module}:{name}"}, request)
+        run = self._api.run_any if identity.is_admin else self._api.run_public
+        return _json(await self._run(call, identity, run))
 
     async def _post(self, request: Request, run: _Run) -> Response:
         identity = await identify(self._api, request)
@@ -151,6 +170,14 @@ class HttpApi:
         return _answer(RefusedCall.because(call.args, name, self._api.redact), call.format)
 
     # -- about this server -----------------------------------------------------------------------
+
+    async def _check_admin_key(self, request: Request) -> Response:
+        await require_admin(self._api, request)
+        return _json({"success": True})
+
+    async def _echo(self, request: Request) -> Response:
+        body = await read_body(request, BODY_BYTES_MAX)
+        return Response(body, media_type="application/octet-stream")  # never shown as a page
 
     async def _version(self, request: Request) -> Response:
         return PlainTextResponse("unknown")

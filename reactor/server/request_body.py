@@ -40,6 +40,20 @@ def limited(receive: Receive, limit_bytes: int) -> Receive:
     return receive_limited
 
 
+async def read_body(request: Request, limit_bytes: int) -> bytes:
+    """The whole body. Raises BodyTooLarge as soon as it is longer than `limit_bytes`."""
+    check_declared_size(request, limit_bytes)
+    body = bytearray()
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > limit_bytes:
+                raise BodyTooLarge(limit_bytes)
+    except ClientDisconnect:
+        raise InvalidRequest("The body ended early", tag="BadJsonBody") from None
+    return bytes(body)
+
+
 async def read_json(request: Request, limit_bytes: int) -> dict[str, object]:
     """The JSON object in the body. Raises InvalidRequest `BadJsonBody`."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -50,15 +64,7 @@ async def read_json(request: Request, limit_bytes: int) -> dict[str, object]:
             f"Expected a request with `Content-Type: application/json`, not {media_type[:80]!r}",
             tag="BadJsonBody",
         )
-    check_declared_size(request, limit_bytes)
-    body = bytearray()
-    try:
-        async for part in request.stream():
-            body += part
-            if len(body) > limit_bytes:
-                raise BodyTooLarge(limit_bytes)
-    except ClientDisconnect:
-        raise InvalidRequest("The body ended early", tag="BadJsonBody") from None
+    body = await read_body(request, limit_bytes)
     try:
         tree = orjson.loads(body)
     except orjson.JSONDecodeError as error:

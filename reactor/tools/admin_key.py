@@ -26,8 +26,11 @@ def admin_key_of(target: Target) -> str:
     if file is None:
         secret = secret_bytes(SECRET_BYTES).hex()
     else:
-        make_data_folder(target)
-        secret = _read(file) if file.exists() else _create(file)
+        try:
+            make_data_folder(target)
+            secret = _read(file) if file.exists() else _create(file)
+        except OSError as error:
+            raise _unwritable(target, file, error) from error
     return f"{target.name}|{secret}"
 
 
@@ -35,6 +38,14 @@ def existing_admin_key(target: Target) -> str | None:
     """The admin key of `target` if its secret exists already."""
     file = target.admin_key_file
     return admin_key_of(target) if file is not None and file.exists() else None
+
+
+def _unwritable(target: Target, file: Path, error: OSError) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"The database {target.store_file} cannot be used: its admin key, {file.name}, cannot be "
+        f"kept beside it ({error.strerror or error}). Give a database in a folder that you may "
+        "write to, such as --store duckdb:///data/app.duckdb, or --store memory: to keep nothing."
+    )
 
 
 def _create(file: Path) -> str:

@@ -28,7 +28,7 @@ from reactor.tools.mounts import AsgiApp, Mounts
 from reactor.tools.notice import remove_notice, write_notice
 from reactor.tools.ports import listen
 from reactor.tools.stopping import stop_on_signals
-from reactor.tools.targets import MEMORY_STORE, Target, make_data_folder
+from reactor.tools.targets import MEMORY_STORE, Target
 
 #: Documents in memory are many and free of cycles, so walking them again and again finds nothing.
 #: Python's default (700, 10, 10) spent a third of a loaded server's time on that.
@@ -117,7 +117,6 @@ async def open_app(
     target: Target, loaded: LoadedApp, printer: Printer, *, redact: bool = False
 ) -> AsyncIterator[Reactor]:
     """The application object of `target` with its store open."""
-    make_data_folder(target)
     reactor = Reactor(
         loaded,
         store=target.store,

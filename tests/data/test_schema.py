@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any, Literal, cast
+from types import new_class
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 import pytest
 from pydantic import (
@@ -12,6 +13,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     Field,
+    PrivateAttr,
     field_validator,
     model_validator,
 )
@@ -466,6 +468,61 @@ def test_a_refusal_names_file_and_line() -> None:
 
     with pytest.raises(SchemaError, match=r"Broken \(.*test_schema\.py, line \d+\)"):
         Schema.build([Broken], CAMEL)
+
+
+def test_a_field_with_a_leading_underscore_is_refused() -> None:
+    class Hidden(Table, name="hidden"):
+        _x: str
+
+    with pytest.raises(SchemaError, match=r"class .*Hidden .*field _x .*rename it, such as to x"):
+        Schema.build([Hidden], CAMEL)
+
+
+def test_what_is_private_on_purpose_is_no_field() -> None:
+    class Private(Table, name="privates"):
+        _limit: ClassVar[int] = 5
+        _Known = frozenset({"a"})
+        _seen: list[str] = PrivateAttr(default_factory=list)
+
+    assert "_seen" not in Schema.build([Private], CAMEL).tables["privates"].validator.fields
+
+
+@pytest.mark.parametrize(
+    ("annotation", "default", "reason"),
+    [
+        (float, "x", "has the default 'x'"),
+        (float, None, r"annotate it with `... | None`"),
+        (list[str], {}, "has the default {}"),
+        (Annotated[int, Field(ge=1)], 0, "greater than or equal to 1"),
+        (Annotated[str, Field(max_length=1)] | None, 5, "has the default 5"),
+    ],
+)
+def test_a_default_that_does_not_fit_is_refused(
+    annotation: object, default: object, reason: str
+) -> None:
+    def fill(body: dict[str, object]) -> None:
+        body.update(__annotations__={"a": annotation}, __module__=__name__, a=default)
+
+    table = cast("type[Table]", new_class("Bad", (Table,), {"name": "bad"}, fill))
+    with pytest.raises(SchemaError) as caught:
+        Schema.build([table], CAMEL)
+    assert "class Bad" in caught.value.message
+    assert "field a has the default" in caught.value.message
+    assert reason in caught.value.message
+
+
+def test_defaults_that_fit_are_accepted() -> None:
+    class Fine(Table, name="fine"):
+        phase: Phase = Phase(type="x")
+        size: Annotated[int, Field(ge=1)] = 1
+        ratio: float = 0
+        block: Annotated[Int64, Field(ge=0)] = Int64(5)
+        level: Literal["L1", "L2"] | None = "L1"
+        owner: Id[Workspace] | None = None
+        left_out: Annotated[str, Field(max_length=3)] | MISSING = MISSING
+        tags: Annotated[list[str], Field(max_length=2)] = []  # noqa: RUF012  # pydantic copies it
+
+    assert "fine" in Schema.build([Fine, Workspace, Session], CAMEL).tables
 
 
 def test_one_table_cannot_be_declared_twice() -> None:

@@ -211,11 +211,20 @@ def test_deep_values_are_refused_before_the_stack_ends() -> None:
                 convert(value)
 
 
-def test_100_levels_pass_so_that_limits_may_be_raised() -> None:
+def nested(levels: int) -> Value:
     value: Value = Int64(1)
-    for _ in range(100):
+    for _ in range(levels):
         value = [value]
-    assert wire.decode(wire.encode(value)) == value
+    return value
+
+
+def test_the_deepest_value_that_clients_can_read_is_written() -> None:
+    assert wire.decode(wire.encode(nested(64))) == nested(64)
+
+
+def test_a_deeper_value_is_not_written() -> None:
+    with pytest.raises(InvalidValue, match="maximum nesting 64"):
+        wire.encode(nested(65))
 
 
 @dataclass

@@ -6,6 +6,7 @@ import pytest
 
 from reactor.errors import LoadError
 from reactor.functions.declarations import (
+    FunctionDecorator,
     FunctionKind,
     Route,
     action,
@@ -60,6 +61,17 @@ def test_options_are_kept() -> None:
     declaration = declaration_of(function)
     assert declaration is not None
     assert (declaration.limits, declaration.slow, declaration.name) == (limits, True, "other")
+
+
+@pytest.mark.parametrize("decorator", [query, mutation, action])
+def test_limits_that_are_no_limits_are_refused(decorator: FunctionDecorator) -> None:
+    with pytest.raises(LoadError, match=r"limits=5\): expected a Limits, for example"):
+        decorator(limits=5)  # type: ignore[call-overload]
+
+
+def test_limits_of_an_http_action_are_checked_too() -> None:
+    with pytest.raises(LoadError, match=r"@http_action\(limits=5\): expected a Limits"):
+        http_action("GET", "/", limits=5)  # type: ignore[arg-type]
 
 
 def test_what_is_not_declared_has_no_declaration() -> None:

@@ -130,6 +130,35 @@ def test_settings_come_from_app_py(events: Folder) -> None:
     assert (listed.path, listed.limits.run_seconds) == ("events:list_events", 9)
 
 
+def test_settings_may_be_imported_by_modules_before_app(folder: Folder) -> None:
+    app = folder.write(
+        aaa="from .app import app\n",
+        app='from reactor import App\napp = App(wire_names="as_written")\n',
+    ).load()
+    assert app.settings.wire_names is WireNames.AS_WRITTEN
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("app = 5\n", "but `app` is 5."),
+        ("x = 1\n", "but there is none."),
+        ("from reactor import App\nsettings = App()\napp = 5\n", "but `app` is 5."),
+    ],
+)
+def test_app_py_without_settings_is_refused(events: Folder, source: str, said: str) -> None:
+    message = events.write(app=source).error()
+    assert message.startswith("shop/app.py: The module `app` is for the app's settings")
+    assert said in message
+    assert "Write `app = App(...)` there" in message
+
+
+def test_wrong_limits_are_reported_at_the_decorator(folder: Folder) -> None:
+    message = folder.write(a=DECORATORS + "\n@query(limits=5)\ndef f(ctx): ...\n").error()
+    assert message.startswith("shop/a.py:3: LoadError: @query(limits=5): expected a Limits")
+    assert "\n    @query(limits=5)" in message
+
+
 def test_limits_of_a_function_override_the_apps(folder: Folder) -> None:
     app = folder.write(
         a=DECORATORS + "from reactor.functions.limits import Limits\n"

@@ -189,6 +189,68 @@ def test_any_function_runs_for_an_administrator(served: Served) -> None:
     assert "Could not find function for 'sample_app:nope'" in run("sample_app:nope")["errorMessage"]
 
 
+def run_parts(served: Served, path: str, body: object = None, **more: Any) -> Any:
+    return served.http.post(f"/api/run/{path}", json=body or {}, **more)
+
+
+@pytest.mark.parametrize(("name", "value"), [("echo", "x"), ("add", "added x"), ("act", "added x")])
+def test_a_function_of_any_kind_runs_by_the_parts_of_its_path(
+    served: Served, name: str, value: str
+) -> None:
+    args = {"value" if name == "echo" else "text": "x"}
+    answer = run_parts(served, f"sample_app/{name}", {"args": args}).json()
+    assert answer == {"status": "success", "value": value}
+
+
+def test_a_run_by_parts_answers_clean_json_to_every_client(served: Served) -> None:
+    headers = {"Convex-Client": "npm-1.0.0"}
+    assert run_parts(served, "sample_app/bigNumber", headers=headers).json()["value"] == "5"
+
+
+def test_a_run_by_parts_may_ask_for_a_format(served: Served) -> None:
+    answer = run_parts(served, "sample_app/bigNumber", {"format": ENCODED}).json()
+    assert answer["value"] == {"$integer": "BQAAAAAAAAA="}
+
+
+def test_all_parts_but_the_last_are_the_module(served: Served) -> None:
+    answer = run_parts(served, "a/b/nope").json()
+    assert "Could not find public function for 'a/b:nope'." in answer["errorMessage"]
+
+
+def test_internal_functions_run_by_parts_with_the_admin_key_only(served: Served) -> None:
+    answer = run_parts(served, "sample_app/hidden").json()
+    assert "Could not find public function for 'sample_app:hidden'." in answer["errorMessage"]
+    assert run_parts(served, "sample_app/hidden", headers=ADMIN).json()["value"] == "hidden"
+
+
+@pytest.mark.parametrize("path", ["", "sample_app", "sample_app/"])
+def test_a_run_by_parts_needs_two_of_them(served: Served, path: str) -> None:
+    refused(run_parts(served, path), 400, "MissingIdentifier")
+
+
+@pytest.mark.parametrize("path", ["a:b/c", "../x", "a/b:c"])
+def test_parts_that_make_no_path_are_400(served: Served, path: str) -> None:
+    quoted = path.replace(".", "%2e")
+    refused(run_parts(served, quoted), 400, "BadConvexFunctionIdentifier")
+
+
+def test_the_admin_key_can_be_checked(served: Served) -> None:
+    response = served.http.get("/api/check_admin_key", headers=ADMIN)
+    assert (response.status_code, response.json()) == (200, {"success": True})
+    refused(served.http.get("/api/check_admin_key"), 401, "BadAdminKey")
+
+
+def test_echo_answers_the_body(served: Served) -> None:
+    headers = {"Content-Type": "text/html"}
+    response = served.http.post("/echo", content=b"\x00<b>", headers=headers)
+    assert response.content == b"\x00<b>"
+    assert response.headers["content-type"] == "application/octet-stream"
+
+
+def test_echo_is_limited(served: Served) -> None:
+    refused(served.http.post("/echo", content=b"x" * (17 << 20)), 413, "BodyTooLarge")
+
+
 @pytest.mark.parametrize(
     "headers", [{}, {"Authorization": "Convex wrong|key"}, {"Authorization": "Convex nothing"}]
 )
@@ -228,6 +290,7 @@ def test_an_administrator_may_act_as_a_user(served: Served) -> None:
 
 def test_plain_endpoints(served: Served) -> None:
     assert served.http.get("/version").text == "unknown"
+    assert served.http.get("/instance_version").text == "unknown"
     assert served.http.get("/instance_name").text == "sample"
     assert "sample" in served.http.get("/").text
 

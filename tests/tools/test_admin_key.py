@@ -58,6 +58,21 @@ def test_a_damaged_key_file_is_reported_with_the_way_out(target: Target) -> None
         admin_key_of(target)
 
 
+def test_a_folder_that_takes_no_files_is_reported_with_the_database(tmp_path: Path) -> None:
+    store = "/proc/x.duckdb"
+    target = Target(name="events", folder=tmp_path, prefix="", store=f"duckdb:///{store}")
+    with pytest.raises(StoreUnavailable, match=f"The database {store} cannot be used.*--store"):
+        admin_key_of(target)
+
+
+def test_a_folder_that_cannot_be_made_is_reported_with_the_database(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    store = tmp_path / "file" / "x.duckdb"
+    target = Target(name="events", folder=tmp_path, prefix="", store=f"duckdb:///{store}")
+    with pytest.raises(StoreUnavailable, match=f"The database {store} cannot be used.*--store"):
+        admin_key_of(target)
+
+
 def test_asking_for_an_existing_key_makes_none(target: Target) -> None:
     assert existing_admin_key(target) is None
     assert not key_file(target).exists()
