@@ -46,6 +46,8 @@ def list_events(
     if session_id is not None:
         rows = rows.with_index("by_session").eq(session_id=session_id)
         if project_name is not None:
+            # The narrower of the two indexes: a session hardly ever leaves its project. The app's
+            # limits (app.py) let this walk past half a million events of other projects.
             rows = rows.filter(lambda event: event.project_name == project_name)
     elif project_name is not None:
         rows = rows.with_index("by_project").eq(project_name=project_name)

@@ -234,6 +234,37 @@ def test_a_hundred_events_are_listed_by_default() -> None:
     play(scenario)
 
 
+def test_a_thousand_large_events_are_listed() -> None:
+    async def scenario(events: Events) -> None:
+        for moment in range(1000):
+            await events.reactor.mutation(
+                "events:store", **event(timestamp=float(moment), toolOutput="x" * 50_000)
+            )
+        assert len(await events.stored(limit=1000)) == 1000
+
+    play(scenario)
+
+
+def test_both_filters_pass_over_more_events_than_a_call_may_read_by_default() -> None:
+    async def scenario(events: Events) -> None:
+        await events.post(event(projectName="a", timestamp=0.0))
+        for moment in range(400):
+            await events.reactor.mutation(
+                "events:store",
+                **event(projectName="b", timestamp=1.0 + moment, toolOutput="x" * 50_000),
+            )
+        found = await events.stored(projectName="a", sessionId="s1")
+        assert [each["timestamp"] for each in found] == [0.0]
+
+    play(scenario)
+
+
+def test_the_limits_allow_for_a_session_of_half_a_million_events_of_another_project() -> None:
+    (limits,) = {spec.limits for spec in load_app(APP).registry if "listEvents" in spec.path}
+    assert limits.documents_read > 500_000
+    assert limits.bytes_read > 500_000 * 8_000
+
+
 @pytest.mark.parametrize("limit", [0, -1, 1001, 1.5, "10", None])
 def test_a_limit_out_of_bounds_is_an_argument_error(limit: Any) -> None:
     async def scenario(events: Events) -> None:

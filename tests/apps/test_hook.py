@@ -25,7 +25,7 @@ from tests.processes import Server
 
 HOOK = Path(__file__).resolve().parents[2] / "apps" / "events" / "hook.py"
 JSON_HEADERS = {"Content-Type": "application/json"}
-SLOWEST_SECONDS = 2.5  # a second of its own, and room for a busy machine to start Python
+END_SECONDS = 5.0  # the hook ends by itself within a second; a busy machine starts Python slowly
 
 
 def load_hook() -> ModuleType:
@@ -85,7 +85,7 @@ def run_hook(
     if url is not None:
         env["REACTOR_URL"] = url
     return subprocess.run(
-        [sys.executable, str(HOOK)], input=text, env=env, capture_output=True, timeout=30
+        [sys.executable, str(HOOK)], input=text, env=env, capture_output=True, timeout=END_SECONDS
     )
 
 
@@ -176,18 +176,14 @@ def test_no_server_and_no_usable_address_are_silent(url: str) -> None:
 
 
 def test_ten_megabytes_of_input_arrive_cut_and_in_time(receiver: Receiver) -> None:
-    started = time.monotonic()
     done = run_hook(pre_tool_use(tool_response="x" * 10_000_000), receiver.url)
-    assert time.monotonic() - started < SLOWEST_SECONDS
     assert done.returncode == 0
     assert len(receiver.event["toolOutput"]) < 30_000
 
 
-def test_a_server_that_never_answers_costs_less_than_a_second() -> None:
+def test_a_server_that_never_answers_is_not_waited_for() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        started = time.monotonic()
         done = run_hook(pre_tool_use(), f"http://127.0.0.1:{silent.getsockname()[1]}")
-        assert time.monotonic() - started < SLOWEST_SECONDS
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
@@ -198,7 +194,7 @@ def test_standard_input_that_never_ends_does_not_hold_it() -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as process:
-        assert process.wait(SLOWEST_SECONDS) == 0
+        assert process.wait(END_SECONDS) == 0
 
 
 def test_it_needs_nothing_but_the_standard_library() -> None:
@@ -274,7 +270,8 @@ def test_the_endpoint_follows_from_the_address(url: str, expected: str) -> None:
         "key", "apiKey", "api_key", "X-API-Key", "API_KEY", "apikey", "token", "accessToken",
         "refresh_token", "secret", "clientSecret", "password", "db_password", "userPassword",
         "PASSWD", "Authorization", "cookie", "Set-Cookie", "credentials", "private_key",
-        "AWS_SECRET_ACCESS_KEY", "apiKeys", "passphrase",
+        "AWS_SECRET_ACCESS_KEY", "apiKeys", "passphrase", "dbPass", "pass", "passcode", "pin",
+        "bearer", "jwt", "privkey", "authtoken", "mytoken", "githubtoken", "sshkey",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("value", ["hunter2", 12345, ["a"], {"b": "c"}], ids=str)
@@ -291,6 +288,16 @@ def test_a_secret_name_hides_its_value(name: str, value: Any) -> None:
         {"command": "git status && ls -la"},
         {"text": "the key to success is a token of trust"},
         {"url": "https://example.com:8080/a?b=c@d"},
+        {"url": "https://example.com?b=c@d"},
+        {"compass": "north", "monkeys": "3", "author": "ada", "path": "/p", "spinner": "on"},
+        {"text": "tokens: 5, total_tokens=1200, inputTokens: 12"},
+        {"text": "key: value, and the key is simple; pass: ok"},
+        {"text": "sorted(rows, key=lambda row: row.name)"},
+        {"text": "def f(token: str, password: bytes | None = None)"},
+        {"text": "tests/test_token.py:12: in auth.py:7"},
+        {"text": "PWD=/home/ada HOME=/home/ada PATH=/bin KEYBOARD=us MONKEY=george"},
+        {"text": "docker run -u 1000:1000 -p 8080:80 x; python -u a.py; git push -u origin HEAD:m"},
+        {"text": "mysql -P 3306 -u bob; git clone ssh://git@github.com/x https://git@github.com/x"},
     ],
     ids=str,
 )
@@ -318,6 +325,44 @@ def test_what_is_no_secret_stays(harmless: Any) -> None:
         ('{"api_key": "hunter2"}', "hunter2"),
         ('{\\"password\\": \\"hunter2\\"}', "hunter2"),
         ("password=hunter2&user=bob", "hunter2"),
+        ("PGPASSWORD=hunter2 psql", "hunter2"),
+        ("export STRIPE_KEY=abcd1234", "abcd1234"),
+        ("DEPLOY_KEY=abcd1234", "abcd1234"),
+        ("TOKEN_GITHUB=abcd1234", "abcd1234"),
+        ("DB_PASSWORD_PROD='abc 1234'", "1234"),
+        ("SECRET_X=abcd", "abcd"),
+        ("AWS_KEY_ID=abcd1234", "abcd1234"),
+        ("API_KEYS=abcd,efgh", "efgh"),
+        ("API_KEY=abcd1234==", "abcd1234"),
+        ("API_KEY: abcd1234==", "abcd1234"),
+        ("password=bufu", "bu"),
+        ('{"api_key": "abcd1234="}', "abcd1234"),
+        ("java -Dpassword=abc", "abc"),
+        ("password=abc", "abc"),
+        ("token: 'abc'", "abc"),
+        ("dbPassword: hunter22", "hunter22"),
+        ("SSH_KEY: abcd", "abcd"),
+        ("self.token = x1", "x1"),
+        ('token: str = "hunter2"', "hunter2"),
+        ('password="a \\" hunter2"', "hunter2"),
+        ('run(command: "env A_KEY=hunter2")', "hunter2"),
+        ("if password == 'hunter2':", "hunter2"),
+        ("config['password'] = 'hunter2'", "hunter2"),
+        ("pin: 1234", "1234"),
+        ("the password is hunter2", "hunter2"),
+        ("curl -u user:passw0rd https://x.y", "passw0rd"),
+        ("curl -sSu user:passw0rd https://x.y", "passw0rd"),
+        ("curl --user 'user:passw0rd' https://x.y", "passw0rd"),
+        ("mysql -phunter22", "hunter22"),
+        ("mysqldump -u bob -p'hunter22' db", "hunter22"),
+        ("sshpass -p hunter22 ssh x", "hunter22"),
+        ("sshpass -phunter22 ssh x", "hunter22"),
+        ("docker login -u bob -p hunter22", "hunter22"),
+        ("tool --db-password hunter22", "hunter22"),
+        ("https://abcd1234@github.com/x", "abcd1234"),
+        ("postgres://bob:p@hunter2@db.example/x", "hunter2"),
+        ("https://hooks.slack.com/services/T00/B00/abcd1234", "abcd1234"),
+        ("machine x login bob password hunter22", "hunter22"),
     ],
 )
 def test_a_secret_inside_a_text_is_cut_out(text: str, secret: str) -> None:
@@ -329,6 +374,41 @@ def test_a_secret_inside_a_text_is_cut_out(text: str, secret: str) -> None:
 
 def test_text_around_a_secret_stays() -> None:
     assert cleaned("say ghp_0123456789abcdef twice")[0] == "say [redacted] twice"
+
+
+def test_a_secret_that_the_cut_would_halve_is_cut_out() -> None:
+    text = "x" * (hook.TEXT_BYTES_MAX - 8) + " ghp_0123456789abcdef"
+    clean, redacted = cleaned(text)
+    assert redacted
+    assert "ghp_" not in clean
+
+
+def test_a_long_text_says_how_much_of_it_is_missing() -> None:
+    clean, _ = cleaned("x" * 30_000)
+    assert clean == "x" * 20_000 + "… [10000 more characters]"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a" * 50_000, "a=" * 25_000, " " * 50_000, "\\" * 50_000, "token=" * 9_000, "mysql " * 9_000,
+     "curl -u " * 7_000, "sshpass -" * 6_000, "a-" * 25_000, "-----BEGIN PRIVATE KEY" * 2_000,
+     "://a:" * 10_000, "login x " * 7_000, "token='" * 8_000],
+    ids=lambda text: text[:12],
+)  # fmt: skip
+@pytest.mark.timeout(20)  # a pattern that backtracks would take minutes
+def test_a_hostile_text_is_cleaned_and_cut(text: str) -> None:
+    (first, second), _ = cleaned([text, text])
+    assert first == second
+    assert len(first) <= 20_100
+
+
+@pytest.mark.parametrize(
+    ("session_id", "stored"),
+    [("s-1", "s-1"), (5.0, "5"), (0.0, "0"), (5.5, "5.5"), ("a\ud800", "a?"), (None, "unknown"),
+     ("", "unknown")],
+)  # fmt: skip
+def test_the_session_keeps_its_name(session_id: Any, stored: str) -> None:
+    assert event_of(session_id=session_id)["sessionId"] == stored
 
 
 JSON = st.recursive(
@@ -373,6 +453,19 @@ def test_a_deep_or_wide_value_is_cut_to_what_a_document_may_hold() -> None:
     assert len(clean["object"]) <= 1_024
 
 
-def test_an_event_of_many_long_texts_stays_below_a_mebibyte() -> None:
-    event = event_of(tool_input=["é" * 20_000] * 500, tool_response={"a": "𝄞" * 10**6})
-    assert len(json.dumps(event, ensure_ascii=False).encode()) < 1 << 20
+BULKY = [
+    ["x" * 20_000] * 500,
+    ["é" * 20_000] * 500,
+    {"a": "𝄞" * 10**6, "b": "語" * 10**6},
+    [float(n) / 7 for n in range(50_000)],
+    [[[]] * 1_000] * 1_000,
+    {f"{n}" * 150: None for n in range(900)},
+    {f"語{n}" * 50: {"password": "x"} for n in range(900)},
+    ["token=a;" * 5_000] * 10,
+]
+
+
+@pytest.mark.parametrize("bulk", BULKY, ids=range(len(BULKY)))
+def test_a_hundred_events_stay_well_below_eight_mebibytes(bulk: Any) -> None:
+    event = event_of(prompt="𝄞" * 10**5, tool_input=bulk, tool_response=bulk)
+    assert 100 * len(json.dumps(event, ensure_ascii=False).encode()) < 6.5 * (1 << 20)

@@ -23,7 +23,9 @@ async def form(ctx: ActionCtx, request: Request) -> PlainTextResponse:
 
 
 @pytest.mark.parametrize(
-    "body", [{"data": {"name": "ada"}}, {"files": {"name": (None, "ada")}}], ids=["url", "multipart"]
+    "body",
+    [{"data": {"name": "ada"}}, {"files": {"name": (None, "ada")}}],
+    ids=["urlencoded", "multipart"],
 )
 def test_a_form_is_read(body: dict[str, dict[str, str]]) -> None:
     module = ModuleType("forms")
