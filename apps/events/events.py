@@ -7,7 +7,7 @@ from pydantic import Field
 
 from reactor import Id, MutationCtx, QueryCtx, internal_mutation, query
 
-from .schema import Event, EventType
+from .schema import Event, EventType, Time
 
 
 class EventInput(TypedDict):
@@ -17,7 +17,7 @@ class EventInput(TypedDict):
     session_id: str
     project_name: str
     type: EventType
-    timestamp: float
+    timestamp: Time
     tool: NotRequired[str | None]
     tool_input: NotRequired[Any]
     tool_output: NotRequired[Any]

@@ -1,8 +1,13 @@
 """What a coding agent does, one row for each thing that its hooks report."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from reactor import Index, Table
+
+#: Milliseconds. An infinite time would stay the newest for ever.
+Time = Annotated[float, Field(allow_inf_nan=False)]
 
 EventType = Literal[
     "pre_tool_use",
@@ -22,7 +27,7 @@ class Event(Table, name="events"):
     session_id: str
     project_name: str
     type: EventType
-    timestamp: float
+    timestamp: Time
     """Milliseconds since the Unix epoch, by the clock of the machine where it happened."""
     tool: str | None = None
     tool_input: Any = None

@@ -97,7 +97,7 @@ class Meter:
             raise LimitExceeded(
                 "Too many writes in a single function execution "
                 f"(limit: {self.limits.documents_written}). The last one was to {where}; write in "
-                "several mutations, for example from an action or by scheduling the next batch."
+                "several mutations, for example from an action."
             )
         if self.bytes_written > self.limits.bytes_written:
             raise LimitExceeded(

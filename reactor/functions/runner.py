@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from random import Random
-from weakref import WeakKeyDictionary
+from typing import NamedTuple
 
 from reactor.data.values import Value
 from reactor.engine.commit_log import Conflict
@@ -37,7 +37,7 @@ from reactor.functions.failures import describe_failure, request_id
 from reactor.functions.limits import Limits
 from reactor.functions.loader import LoadedApp
 from reactor.functions.mutation_gate import MutationGate
-from reactor.functions.registry import FunctionKind, FunctionSpec
+from reactor.functions.registry import FunctionKind
 from reactor.functions.session_requests import SessionRequest
 from reactor.functions.worker_threads import WorkerThreads
 from reactor.identity import Identity
@@ -52,6 +52,8 @@ _OPTIMISTIC_TRIES = 3
 _WORKERS = 4
 _QUICK_RUNS_AFTER_SLOW = 20
 _GRACE_SECONDS = 1.0
+#: How long the run of a function of which nothing is known may take before it counts as slow.
+_TRIAL_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,13 @@ class FunctionLog:
     seconds: float
     log_lines: tuple[str, ...]
     error: BaseException | None
+
+
+class _Version(NamedTuple):
+    """One version of a function's code."""
+
+    path: str
+    digest: str
 
 
 class Runner:
@@ -77,16 +86,20 @@ class Runner:
         self.clock = database.clock
         self._watchdog = Watchdog(database.clock)
         self._threads = WorkerThreads(_WORKERS)
+        # Runs of functions of which nothing is known have places of their own, for a moment each:
+        # so they need not wait behind functions that are known to be slow.
+        self._trials = WorkerThreads(_WORKERS)
         self._gate = MutationGate()
         # Quick runs in a thread that a function still owes before it may run on the event loop: 0
-        # for one that has proved quick, 1 if nothing is known of it.
-        self._quick_runs_wanted: WeakKeyDictionary[FunctionSpec, int] = WeakKeyDictionary()
+        # for one that has proved quick; absent if nothing is known of it.
+        self._quick_runs_wanted: dict[_Version, int] = {}
 
     def start(self) -> None:
         self._watchdog.start()
 
     def stop(self) -> None:
         self._threads.stop()
+        self._trials.stop()
         self._watchdog.stop()
 
     def caller(self, identity: Identity, internal: bool, request: SessionRequest | None) -> Caller:
@@ -229,22 +242,37 @@ class Runner:
         """Run on the event loop if the function has proved quick, else in a thread."""
         app = self.app
         spec = app.registry.find(path)
-        limits = spec.limits if spec is not None else app.settings.limits
-        if spec is None or (not spec.slow and self._quick_runs_wanted.get(spec, 1) == 0):
+        if spec is None:
+            # Nothing of the app's will run: the attempt only says that there is no such function.
+            return attempt(_Deadline(app.settings.limits))
+        limits = spec.limits
+        key = _Version(spec.path, spec.digest)
+        wanted = _QUICK_RUNS_AFTER_SLOW if spec.slow else self._quick_runs_wanted.get(key)
+        if wanted == 0:
             seconds = min(INLINE_SECONDS, limits.run_seconds)
             try:
                 return self._watchdog.run(seconds, lambda: attempt(_Deadline(limits)))
             except Interrupted:
-                if spec is not None:
-                    self._quick_runs_wanted[spec] = _QUICK_RUNS_AFTER_SLOW
-        shown = path if spec is None else spec.path
-        return await self._in_thread(shown, spec, limits, attempt)
+                self._quick_runs_wanted[key] = _QUICK_RUNS_AFTER_SLOW
+        elif wanted is None:
+            seconds = min(_TRIAL_SECONDS, limits.run_seconds)
+            try:
+                return await self._in_thread(self._trials, seconds, key, limits, attempt)
+            except _TimedOut:
+                self._quick_runs_wanted[key] = _QUICK_RUNS_AFTER_SLOW
+                if seconds == limits.run_seconds:
+                    raise
+        return await self._in_thread(self._threads, limits.run_seconds, key, limits, attempt)
 
     async def _in_thread(
-        self, path: str, spec: FunctionSpec | None, limits: Limits, attempt: _Attempt
+        self,
+        threads: WorkerThreads,
+        seconds: float,
+        key: _Version,
+        limits: Limits,
+        attempt: _Attempt,
     ) -> tuple[Execution, Outcome]:
         deadline = _Deadline(limits)
-        seconds = limits.run_seconds
 
         def work() -> tuple[tuple[Execution, Outcome], float]:
             started = self.clock.monotonic_seconds()
@@ -252,19 +280,19 @@ class Runner:
             try:
                 result = self._watchdog.run(seconds, lambda: attempt(deadline))
             except Interrupted:
-                raise _TimedOut(path, deadline) from None
+                raise _TimedOut(key.path, deadline) from None
             return result, self.clock.monotonic_seconds() - started
 
+        # The watchdog can't interrupt a C call; then the caller is answered all the same.
+        grace_seconds = min(seconds, _GRACE_SECONDS)
         try:
-            # The watchdog can't interrupt a C call; then the caller is answered all the same.
-            result, took = await self._threads.run(work, seconds + _GRACE_SECONDS)
+            result, took = await threads.run(work, seconds + grace_seconds)
         except TimeoutError:
-            raise _TimedOut(path, deadline) from None
-        if spec is not None:
-            wanted = self._quick_runs_wanted.get(spec, 1)
-            self._quick_runs_wanted[spec] = (
-                max(wanted - 1, 0) if took < INLINE_SECONDS / 5 else _QUICK_RUNS_AFTER_SLOW
-            )
+            raise _TimedOut(key.path, deadline) from None
+        wanted = self._quick_runs_wanted.get(key, 1)
+        self._quick_runs_wanted[key] = (
+            max(wanted - 1, 0) if took < INLINE_SECONDS / 5 else _QUICK_RUNS_AFTER_SLOW
+        )
         return result
 
     def _timed_out(

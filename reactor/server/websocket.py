@@ -21,7 +21,7 @@ from typing import Final, TypeVar
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from reactor.application import ReactorApi
-from reactor.errors import InvalidRequest, Problem, Unauthenticated
+from reactor.errors import InvalidRequest, Problem, Unauthenticated, Unavailable
 from reactor.sync.closing import INTERNAL, RESTART, TRY_AGAIN, Close
 from reactor.sync.limits import SessionLimits
 from reactor.sync.requests import Advance, Request, RunAction, RunMutation, VerifyToken
@@ -38,6 +38,9 @@ _CHUNK_BYTES: Final = 5_000_000
 _VERSION = re.compile(r"(\d{1,9})\.(\d{1,9})\.(\d{1,9})(?:\+.*)?", re.ASCII)
 
 _ABNORMAL: Final = 1006
+
+_RETRY_SECONDS: Final = 0.1
+_RETRY_SECONDS_MAX: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,10 +288,20 @@ class _Connection:
             self._pump()
 
     async def _advance(self) -> None:
-        advance = await self._attempt(self._client.advance())
-        if advance is not None:
-            self._session.advance_done(advance.ts, advance.results)
-            self._pump()
+        pause_seconds = _RETRY_SECONDS
+        while self._session.closed is None:
+            try:
+                advance = await self._attempt(self._client.advance(), passing=Unavailable)
+            except Unavailable as problem:
+                # Passing trouble, such as no free thread, is retried here and not reported.
+                _LOGGER.warning("bringing queries up to date failed, trying again: %s", problem)
+                await asyncio.sleep(pause_seconds)
+                pause_seconds = min(2 * pause_seconds, _RETRY_SECONDS_MAX)
+                continue
+            if advance is not None:
+                self._session.advance_done(advance.ts, advance.results)
+                self._pump()
+            return
 
     async def _verify(self, token: VerifyToken) -> None:
         try:

@@ -139,5 +139,7 @@ def _suggestion(target: Target, path: str) -> str:
         paths = [spec.path for spec in load_app(target.folder).registry if spec.route is None]
     except Problem:
         return ""
-    near = difflib.get_close_matches(path, paths, n=3, cutoff=0.5) or sorted(paths)[:20]
-    return f"\nFunctions of {target.name}: {', '.join(near)}" if near else ""
+    near = difflib.get_close_matches(path, paths, n=3, cutoff=0.5)
+    if near:
+        return f"\nDid you mean {' or '.join(near)}?"
+    return f"\nFunctions of {target.name}: {', '.join(sorted(paths)[:20])}" if paths else ""

@@ -20,6 +20,12 @@ def stuck(ctx: QueryCtx) -> int:
 @query
 def quick(ctx: QueryCtx) -> int:
     return 2
+
+@mutation(limits=Limits(run_seconds=60))
+def endless(ctx: MutationCtx, number: int) -> None:
+    entered.set()
+    while not release.is_set():
+        pass
 """
 
 
@@ -33,5 +39,22 @@ def test_a_first_run_that_waits_in_a_c_call_does_not_hold_up_other_calls() -> No
             assert not waiting.done()
             module.release.set()
             assert await waiting == 1
+
+    run(main())
+
+
+def test_a_first_run_does_not_wait_behind_runaway_calls_of_another_function() -> None:
+    async def main() -> None:
+        module = module_app(SOURCE)
+        async with running(module) as app:
+            runaways = [
+                asyncio.ensure_future(app.mutation("app:endless", number=number))
+                for number in range(12)
+            ]
+            assert await asyncio.to_thread(module.entered.wait, 10)
+            assert await app.query("app:quick") == 2
+            assert not any(runaway.done() for runaway in runaways)
+            module.release.set()
+            await asyncio.gather(*runaways)
 
     run(main())
