@@ -13,6 +13,7 @@ field names, plain dicts). Four verbs:
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -46,7 +47,7 @@ def is_stored(value: object) -> TypeGuard[StoredDocument]:
 
 
 @dataclass(frozen=True)
-class Validator:
+class Validator(ABC):
     """Base of all validators."""
 
     @property
@@ -73,18 +74,21 @@ class Validator:
         if not self.fits(value, ids):
             self.explain(value, path, ids)
 
+    @abstractmethod
     def fits(self, value: object, ids: IdResolver | None = None) -> bool:
-        raise NotImplementedError
+        """Whether `value` is one of the described values."""
 
     def explain(self, value: object, path: str, ids: IdResolver | None) -> NoReturn:
         """Raises the mismatch of a value that does not fit."""
         raise mismatch("Value does not match validator.", path, "Value", value, self)
 
+    @abstractmethod
     def describe(self) -> str:
-        raise NotImplementedError
+        """The validator as error texts write it, such as `v.string()`."""
 
+    @abstractmethod
     def to_json(self) -> JsonObject:
-        raise NotImplementedError
+        """The form of protocol section 8.3."""
 
     def load(self, value: object, *, construct: bool = True) -> object:
         return value if type(value) in SCALARS else copy_value(value)
