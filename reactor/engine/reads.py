@@ -3,8 +3,6 @@
 A `ReadSet` is a set of half-open key ranges per watched aspect of an index. Two aspects exist: the
 *documents* behind the keys (any write to a key in the range matters) and only the *membership* of
 keys (a write matters if a key appears or disappears), which is all that `count()` depends on.
-
-A `Token` is a read set with the timestamp up to which it is known to hold.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from reactor.data.intervals import IntervalSet, KeyRange
-from reactor.types import IndexId, Timestamp
+from reactor.types import IndexId
 
 
 class Aspect(NamedTuple):
@@ -63,10 +61,3 @@ class ReadSet:
         return isinstance(other, ReadSet) and self._ranges == other._ranges
 
     __hash__ = None  # type: ignore[assignment]
-
-
-class Token(NamedTuple):
-    """`reads` is known to be untouched up to and including `ts`."""
-
-    reads: ReadSet
-    ts: Timestamp

@@ -29,9 +29,6 @@ MODULES = "_modules"
 SESSION_REQUESTS = "_session_requests"
 SYSTEM_TABLES = {TABLES: 1, MODULES: 2, SESSION_REQUESTS: 3}
 
-#: A stored version: when, which document, and what it was (None: deleted).
-StoredVersion = tuple[Timestamp, InternalId, Document | None]
-
 
 @dataclass(slots=True)
 class Index:

@@ -27,8 +27,6 @@ _LOGGER = logging.getLogger("reactor.http")
 
 BODY_BYTES_MAX: Final = 20 << 20
 
-METHODS: Final = ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD")
-
 
 class HttpActions:
     """An ASGI application that answers by HTTP actions. `prefix` is removed from paths."""
